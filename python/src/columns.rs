@@ -95,25 +95,14 @@ impl Column {
     /// The bytes of a cell; `None` if it is null. `row` is below [`Column::len`].
     #[inline]
     pub(crate) fn get<'a>(&'a self, row: usize, scratch: &'a mut Scratch) -> Option<&'a [u8]> {
-        macro_rules! cell {
-            ($array:ident) => {
-                if $array.is_null(row) { None } else { Some($array.value(row).as_ref()) }
-            };
-        }
         match self {
-            Self::Binary(array) => cell!(array),
-            Self::LargeBinary(array) => cell!(array),
-            Self::BinaryView(array) => cell!(array),
-            Self::FixedSizeBinary(array) => cell!(array),
-            Self::Text(array) => cell!(array),
-            Self::LargeText(array) => cell!(array),
-            Self::TextView(array) => cell!(array),
             Self::Integers(array) => scratch.integer(array, row),
             Self::Dictionary(values, places) => {
                 let place = places.get(row).copied().flatten()?;
                 values.get(place, scratch)
             }
-            Self::Null(_) => None,
+            // The bytes of all others lie in the column.
+            _ => self.borrowed(row),
         }
     }
 

@@ -2,9 +2,9 @@
 //!
 //! | part | file |
 //! |---|---|
-//! | lookups | `db.rs`, `open_arguments.rs`, `keys.rs`, `walk.rs`, `arrow_array.rs` |
+//! | lookups | `open.rs`, `db.rs`, `open_arguments.rs`, `keys.rs`, `walk.rs`, `arrow_array.rs` |
 //! | writing | `load.rs`, `record_source.rs`, `columns.rs`, `writer.rs`, `target.rs` |
-//! | operations on whole directories | `operations.rs`, `diff.rs`, `mirror.rs`, `reports.rs` |
+//! | operations | `operations.rs`, `commit_report.rs`, `diff.rs`, `mirror.rs`, `reports.rs` |
 //! | what all of them need | `errors.rs`, `blocking.rs`, `bytes_of.rs`, `place.rs`, `fork.rs` |
 //! | all `unsafe` | `memory.rs` |
 //!
@@ -14,6 +14,7 @@ mod arrow_array;
 mod blocking;
 mod bytes_of;
 mod columns;
+mod commit_report;
 mod db;
 mod diff;
 mod errors;
@@ -22,6 +23,7 @@ mod keys;
 mod load;
 mod memory;
 mod mirror;
+mod open;
 mod open_arguments;
 mod operations;
 mod place;
@@ -81,7 +83,9 @@ mod _native {
     #[pymodule_export]
     use crate::blocking::PyProgress;
     #[pymodule_export]
-    use crate::db::{Db, open};
+    use crate::commit_report::CommitReport;
+    #[pymodule_export]
+    use crate::db::Db;
     #[pymodule_export]
     use crate::diff::{Difference, Differences, diff};
     #[pymodule_export]
@@ -91,9 +95,11 @@ mod _native {
     #[pymodule_export]
     use crate::mirror::{PyMirrorReport, pull, push};
     #[pymodule_export]
+    use crate::open::open;
+    #[pymodule_export]
     use crate::operations::{
-        CommitReport, certificate, compact, gather, gc, inspect, key_hash, key_shard, log, merge,
-        rollback, run, verify,
+        certificate, compact, gather, gc, inspect, key_hash, key_shard, log, merge, rollback, run,
+        verify,
     };
     #[pymodule_export]
     use crate::reports::{PyCertificate, PyStatistics, PyVerifyReport};

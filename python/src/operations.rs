@@ -18,10 +18,11 @@ use sst_object_store::{
 };
 use sst_reader::{Catalog, StaticSortedFile, VerifyReport, hash_key, verify_directory};
 use sst_writer::publish::CommitRecord;
-use sst_writer::{Publisher, PublisherOptions};
+use sst_writer::{PublishError, Publisher, PublisherOptions};
 
 use crate::blocking::Observer;
 use crate::bytes_of::bytes_of;
+use crate::commit_report::CommitReport;
 use crate::errors::Error;
 use crate::load::{duplicates_of, writer_options};
 use crate::place::{path_of, place_of, plain_options, readable};
@@ -115,60 +116,6 @@ pub(crate) fn certificate(
     let path = readable(path_of(path)?)?;
     let catalog = py.detach(|| catalog_of(&path))?;
     Ok(catalog.certificate(family).map(|digest| PyCertificate::new(family, &digest)))
-}
-
-/// What a merge, a gathering or a rollback has published.
-#[pyclass(frozen, module = "sst_files", name = "CommitReport", get_all)]
-pub(crate) struct CommitReport {
-    /// Number of the commit; `None` if there was nothing to do.
-    commit: Option<u32>,
-    /// Entries that were written or copied; of a rollback 0.
-    entries: u64,
-    /// Entries that newer ones of their key have hidden, and that were left out.
-    hidden: u64,
-    /// Tombstones that were left out.
-    dropped_tombstones: u64,
-    /// Tables that were written or copied; of a rollback those that are live.
-    tables: u64,
-    /// Bytes of these tables; of a rollback 0.
-    bytes: u64,
-    /// The certificate, if there is one.
-    certificate: Option<PyCertificate>,
-}
-
-#[pymethods]
-impl CommitReport {
-    fn __repr__(&self) -> String {
-        let Self { entries, tables, bytes, .. } = self;
-        let commit = self.commit.map_or("None".to_owned(), |commit| commit.to_string());
-        format!("CommitReport(commit={commit}, entries={entries}, tables={tables}, bytes={bytes})")
-    }
-}
-
-impl CommitReport {
-    fn of_merge(report: &MergeReport, published: &Published, family: u32) -> Self {
-        Self {
-            commit: Some(published.commit.0),
-            entries: report.entries,
-            hidden: report.hidden,
-            dropped_tombstones: report.dropped_tombstones,
-            tables: report.tables,
-            bytes: report.table_bytes,
-            certificate: published.certificate(family),
-        }
-    }
-
-    const fn nothing() -> Self {
-        Self {
-            commit: None,
-            entries: 0,
-            hidden: 0,
-            dropped_tombstones: 0,
-            tables: 0,
-            bytes: 0,
-            certificate: None,
-        }
-    }
 }
 
 /// The paths of a list of them, or of one.
@@ -424,8 +371,7 @@ fn roll_back_directory(
     monitor: &Monitor,
 ) -> Result<(SequenceNumber, usize), Error> {
     catalog_of(path)?;
-    // Opening a publisher removes obsolete files. Keep all until the rollback is done, so that its
-    // target is not removed.
+    // All files stay until the rollback is done.
     let options = PublisherOptions::default().create_directory(false).keep_obsolete_files(true);
     let mut publisher = Publisher::open(path, options)?;
     let before = publisher.current();
@@ -436,8 +382,11 @@ fn roll_back_directory(
     let commit = rolled_back?.commit;
     let tables = publisher.live_tables().count();
     drop(publisher);
-    // Removes the files that no generation needs any more.
-    let tidied = open_publisher(path, keep_generations);
+    // The files that no generation needs any more. Those that stay are tried again by the next
+    // commit.
+    let tidied = open_publisher(path, keep_generations).and_then(|mut publisher| {
+        Ok(publisher.remove_obsolete_files().map_err(PublishError::from)?)
+    });
     tidied.map_err(|error| Error::Live { commit: commit.0, source: Box::new(error) })?;
     Ok((commit, tables))
 }

@@ -1,4 +1,4 @@
-"""Buckets: here a `file` URL; `tests/s3.py` runs the same against the interface of S3."""
+"""Buckets, by a `file` URL."""
 
 from __future__ import annotations
 

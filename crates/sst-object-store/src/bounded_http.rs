@@ -62,6 +62,7 @@ impl HttpService for Bounded {
 
 /// Whether the answer to a request is the bytes of an object: whether it is no write and no list.
 fn is_of_object(request: &HttpRequest) -> bool {
+    // A request without a query is no list.
     let query = request.uri().query().unwrap_or_default();
     let is_list =
         query.split('&').any(|part| part.starts_with("list-type=") || part == "comp=list");

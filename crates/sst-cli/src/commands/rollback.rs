@@ -61,8 +61,7 @@ pub(crate) fn run(args: &RollbackArgs, context: Context) -> Result<Exit, CliErro
         return in_bucket(args, from, context);
     }
     check_directory(&args.dir)?;
-    // Opening a publisher removes obsolete files. Keep all files until the rollback is done, so
-    // that the target generation is not removed; `tidy` applies the requested retention later.
+    // All files stay until the rollback is done. Then `tidy` applies the requested retention.
     let everything = args.retention.options().keep_obsolete_files(true);
     let mut publisher = Publisher::open(&args.dir, everything)?;
     let before = publisher.current();

@@ -7,23 +7,11 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_format::filter::FilterPolicy;
 use sst_format::{SequenceNumber, SstMeta};
 use sst_reader::{Catalog, Corruption, FileLabel, ReadError};
-use sst_writer::publish::Commit;
+use sst_writer::publish::{Commit, FragmentOverlap};
 
 use super::fragment::Fragment;
 use crate::certify::read_back::ReadBack;
 use crate::{MergeError, Monitor};
-
-/// How fragments of one commit are treated whose ranges of hashes overlap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FragmentOverlap {
-    /// They are refused: each writer should have written its own range of hashes, so that no key is
-    /// in two fragments.
-    #[default]
-    Refuse,
-    /// Where two fragments have a key in common, the one added later counts.
-    LaterWins,
-}
 
 /// Sizes of a fragment that was added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

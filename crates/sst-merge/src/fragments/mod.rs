@@ -4,4 +4,5 @@ mod fragment;
 mod gatherer;
 mod rewritten_table;
 
-pub use gatherer::{FragmentInfo, FragmentOverlap, Gatherer};
+pub use gatherer::{FragmentInfo, Gatherer};
+pub use sst_writer::publish::FragmentOverlap;

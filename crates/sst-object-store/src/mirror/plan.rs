@@ -57,7 +57,7 @@ impl Plan {
                 Some((known, _)) if *known == file && present.get(&name) == Some(&file.len) => {
                     plan.kept += 1;
                 }
-                // The target is damaged: someone has removed the file, or cut it.
+                // The target is damaged: the file was removed or cut.
                 Some((known, _)) if *known == file => {
                     plan.missing.push(PlannedFile { file, described });
                 }

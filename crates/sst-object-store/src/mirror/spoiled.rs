@@ -48,7 +48,7 @@ pub(super) async fn remove_spoiled(
     let copied: BTreeMap<FileName, &CommitFile> =
         copied.iter().map(|planned| (planned.file.name, &planned.file)).collect();
     // A commit has only files with numbers up to its own, so a mirror that adds the files of a new
-    // commit looks at no older one.
+    // commit looks at no older one, and one that copies nothing at none.
     let Some(lowest) = copied.keys().map(|name| name.sequence).min() else { return Ok(()) };
     let present = target.present().await?;
     let metas = present.keys().filter(|name| name.kind == FileKind::Meta);
@@ -70,6 +70,7 @@ pub(super) async fn remove_spoiled(
             Err(error) => return Err(error),
         }
     }
+    // No earlier commit has a file that is replaced.
     let Some(newest) = newest else { return Ok(()) };
     let spoiled = candidates.filter(|meta| *meta <= newest);
     let name = |sequence| FileName { sequence, kind: FileKind::Meta };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sst_format::SequenceNumber;
 use sst_format::filter::FilterPolicy;
 use sst_format::identity::TableIdentity;
+use sst_writer::publish::FragmentOverlap;
 
 use crate::StoreError;
 
@@ -20,18 +21,6 @@ pub struct AdoptOptions {
     /// The filter for tables that come without one, for which their keys are read once more.
     /// Default: they get none.
     pub filter: Option<Arc<dyn FilterPolicy>>,
-}
-
-/// How fragments of one commit are treated whose ranges of hashes overlap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FragmentOverlap {
-    /// They are refused: each writer should have written its own range of hashes, so that no key is
-    /// in two fragments.
-    #[default]
-    Refuse,
-    /// Where two fragments have a key in common, the one adopted later counts.
-    LaterWins,
 }
 
 impl AdoptOptions {

@@ -16,9 +16,11 @@ mod table_writer;
 #[cfg(feature = "read")]
 pub use adopt::AdoptedFragment;
 #[cfg(feature = "read")]
-pub use adopt_options::{AdoptOptions, FragmentOverlap};
+pub use adopt_options::AdoptOptions;
 #[cfg(feature = "read")]
 pub use certify::Certify;
 pub use object_commit::{ObjectCommit, ObjectCommitInfo};
 pub use object_publisher::{ObjectPublisher, ObjectPublisherOptions};
+#[cfg(feature = "read")]
+pub use sst_writer::publish::FragmentOverlap;
 pub use table_writer::{FinishedObjectTable, ObjectTableWriter};

@@ -14,18 +14,19 @@ pub struct PublisherOptions {
     /// Whether a missing directory is created, with its missing parents. Default: `true`.
     pub create_directory: bool,
     /// Whether files that no commit needs any more are kept. Otherwise they are removed as soon as
-    /// the next commit is durable, and when the directory is opened. On Unix, a reader that has
-    /// mapped or opened a removed file can still read it. A reader that opens files of an older
-    /// commit only when it needs them must refresh if a file is gone. Leftovers of commits that did
-    /// not happen are always removed. Default: `false`.
+    /// the next commit is durable, and by
+    /// [`Publisher::remove_obsolete_files`](crate::Publisher::remove_obsolete_files). On Unix, a
+    /// reader that has mapped or opened a removed file can still read it. A reader that opens files
+    /// of an older commit only when it needs them must refresh if a file is gone. Leftovers of
+    /// commits that did not happen are always removed. Default: `false`.
     pub keep_obsolete_files: bool,
     /// Number of generations before the newest that keep their files, so that
     /// [`Publisher::rollback`](crate::Publisher::rollback) can return to them. A merge is no
     /// generation of its own: it takes the place of the commit before. Default: 0.
     pub keep_generations: usize,
     /// Time for which a commit keeps its files after it was replaced, for readers that opened it
-    /// before. The files are removed by the first commit after that time, or when a publisher opens
-    /// the directory.
+    /// before. The files are removed by the first commit after that time, or by
+    /// [`Publisher::remove_obsolete_files`](crate::Publisher::remove_obsolete_files).
     ///
     /// A reader that opens every file that it needs within this time, or refreshes at least that
     /// often, never misses a file. A reader that does miss one gets an error that says so, and

@@ -152,9 +152,7 @@ impl Reader {
             }
         }
     }
-}
 
-impl Reader {
     /// How it has ended; `None` if it runs.
     pub(super) fn ended(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().unwrap()

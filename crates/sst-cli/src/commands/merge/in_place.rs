@@ -27,6 +27,7 @@ pub(super) fn compact_directory(args: &MergeArgs, context: Context) -> Result<Ex
     check_directory(directory)?;
     let options = publisher_options(args).create_directory(false);
     let mut publisher = Publisher::open(directory, options)?;
+    // A number that memory cannot count is more than all tables.
     let newest =
         args.newest.map_or(usize::MAX, |newest| usize::try_from(newest).unwrap_or(usize::MAX));
     let options = args.tables.merge_options().duplicates(args.duplicates.into());
