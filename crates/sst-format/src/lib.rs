@@ -76,6 +76,7 @@ pub mod del_file;
 pub mod explain;
 pub mod file_name;
 pub mod filter;
+pub mod hash_ranges;
 pub mod identity;
 pub mod index_block;
 pub mod key_block;

@@ -7,14 +7,13 @@ mod cursor;
 mod diff;
 mod error;
 mod fragments;
-mod hash_ranges;
 mod input;
 mod output;
 mod runs;
 mod shards;
 
 pub use auto::{MergePlan, MergePolicy, TableSize, auto_compact, plan_compaction};
-pub use certify::{certify, publish};
+pub use certify::{certify, certify_task, publish};
 pub use cursor::{Counts, MergeCursor, MergedEntry, OlderTables, StoredValue, ValueBytes};
 pub use diff::{Change, Diff, DiffCounts, KeyDiff};
 pub use error::MergeError;

@@ -1,6 +1,6 @@
 //! Sizes and ranges of tables, and how tables lie on each other.
 
-use crate::hash_ranges::HashRanges;
+use sst_format::hash_ranges::HashRanges;
 
 /// Size and range of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,10 @@
 //! The certification of a commit that is not visible yet (FORMAT.md section 12).
 
-use sst_format::content_digest::ContentDigest;
+use sst_format::BlobNumber;
+use sst_format::content_digest::{ContentDigest, ValueDigest};
 use sst_reader::Catalog;
 use sst_writer::publish::{Commit, CommitInfo, PreparedCommit, TableOrigin};
+use sst_writer::table::TableDigest;
 use sst_writer::{Monitor, PublishError};
 
 use super::read_back::{ReadBack, TableContent};
@@ -90,7 +92,7 @@ fn compare(
     let digest = match prepared.table_origin(sequence) {
         Some(TableOrigin::Written(Some(digest))) => digest,
         // Reading it back has compared its blocks with its description, which came with the file.
-        Some(TableOrigin::Copied) => return Ok(()),
+        Some(TableOrigin::Copied | TableOrigin::OfTask) => return Ok(()),
         Some(TableOrigin::Written(None)) | None => {
             return Err(MergeError::internal(
                 "a commit with digests has one for each written table",
@@ -99,9 +101,19 @@ fn compare(
     };
     // Of a blob that was copied or was there before, only the file itself tells what is in it.
     let value = |blob| prepared.blob_digest(blob).or_else(|| read_back.blob(blob));
+    compare_digest(digest, value, found)
+}
+
+/// Compares a table, as it was read, with the digest of the entries that were put into it. `value`
+/// has the digests of blobs.
+pub(super) fn compare_digest(
+    digest: &TableDigest,
+    value: impl Fn(BlobNumber) -> Option<ValueDigest>,
+    found: &TableContent,
+) -> Result<(), MergeError> {
     let expected = digest
         .with_blobs(value)
-        .map_err(|blob| PublishError::UnknownBlob { table: sequence, blob })?;
+        .map_err(|blob| PublishError::UnknownBlob { table: found.sequence, blob })?;
     if expected != found.all {
         let path = found.path.clone();
         let (expected, found) = (Box::new(expected), Box::new(found.all));

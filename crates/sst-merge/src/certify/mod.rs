@@ -4,5 +4,7 @@
 mod certification;
 pub(crate) mod merged_in_place;
 pub(crate) mod read_back;
+mod task;
 
 pub use certification::{certify, publish};
+pub use task::certify_task;

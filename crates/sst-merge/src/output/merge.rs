@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use sst_format::hash_ranges::HashRanges;
 use sst_format::monitor::{Meter, Phase, Progress};
 use sst_format::{SequenceNumber, SstMeta};
 use sst_reader::{Catalog, ReaderOptions};
@@ -16,7 +17,6 @@ use super::file_target::FileTarget;
 use super::table_splitter::{TableSplitter, Written};
 use super::target::Target;
 use crate::certify::merged_in_place::MergedInPlace;
-use crate::hash_ranges::HashRanges;
 use crate::input::SampleWindow;
 use crate::{
     Counts, Duplicates, Inputs, MergeError, MergeOptions, Monitor, OlderTables, Sample, certify,

@@ -8,3 +8,5 @@ mod fragments;
 mod rows;
 #[cfg(test)]
 mod survival;
+#[cfg(test)]
+mod tasks;

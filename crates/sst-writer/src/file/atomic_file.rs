@@ -59,12 +59,23 @@ impl AtomicFile {
         path: impl AsRef<Path>,
     ) -> Result<Self, FileError> {
         let path = path.as_ref();
+        Self::create_by_way_of(file_system, path, directory_of(path))
+    }
+
+    /// As [`AtomicFile::create_in`], with the temporary name in another directory of the same file
+    /// system, of which the holder of this directory's lock knows that the writer needs it.
+    pub(crate) fn create_by_way_of(
+        file_system: Arc<dyn FileSystem>,
+        path: impl AsRef<Path>,
+        temporaries: &Path,
+    ) -> Result<Self, FileError> {
+        let path = path.as_ref();
         // Reported early, before any work is done. `persist` checks again when it renames.
         if file_system.exists(path).map_err(FileError::at(path, FileOperation::Inspect))? {
             let exists = io::ErrorKind::AlreadyExists.into();
             return Err(FileError::at(path, FileOperation::Rename)(exists));
         }
-        Self::replacing(file_system, path)
+        Self::temporary(file_system, path, temporaries)
     }
 
     /// Starts a file that may replace another one. [`AtomicFile::replace`] ends it.
@@ -72,8 +83,16 @@ impl AtomicFile {
         file_system: Arc<dyn FileSystem>,
         path: &Path,
     ) -> Result<Self, FileError> {
+        Self::temporary(file_system, path, directory_of(path))
+    }
+
+    fn temporary(
+        file_system: Arc<dyn FileSystem>,
+        path: &Path,
+        temporaries: &Path,
+    ) -> Result<Self, FileError> {
         let file = file_system
-            .create_temporary(directory_of(path))
+            .create_temporary(temporaries)
             .map_err(FileError::at(path, FileOperation::Create))?;
         Ok(Self { file, path: path.to_owned(), file_system, is_name_synced_later: false })
     }

@@ -1,9 +1,10 @@
 //! A commit to a directory.
 
+mod add_task;
+mod added_tasks;
 pub(crate) mod adopt;
 pub(crate) mod commit_files;
 pub(crate) mod commit_tables;
-mod created_files;
 mod file_copy;
 mod meta_files;
 pub(crate) mod prepared_commit;
@@ -20,6 +21,7 @@ use sst_format::meta_head::CommitKind;
 use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber, SstMeta, planted};
 
+use self::added_tasks::AddedTasks;
 use self::commit_files::CommitFiles;
 use self::commit_tables::CommitTables;
 use self::file_copy::FileCopy;
@@ -41,6 +43,8 @@ pub struct Commit<'p> {
     family: u32,
     files: Arc<CommitFiles>,
     tables: CommitTables,
+    /// The tasks whose tables were added.
+    tasks: AddedTasks,
     /// Tables of earlier commits that are not live in this one.
     obsolete: BTreeSet<SequenceNumber>,
     /// The live tables of the family before this commit, from the first time that they are asked
@@ -102,6 +106,7 @@ impl<'p> Commit<'p> {
             family,
             files,
             tables: CommitTables::default(),
+            tasks: AddedTasks::default(),
             obsolete: BTreeSet::new(),
             live: None,
             kind: None,

@@ -6,6 +6,7 @@
 //! file of the first commit gets its name. It stays until `CURRENT` is durable, or until none of
 //! these files is left.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +25,8 @@ const TEXT: &str = "the files here are of a first commit that has not happened y
 pub(crate) struct FirstCommitMarker {
     path: PathBuf,
     state: Mutex<MarkerState>,
+    /// Whether tasks that have claimed numbers may rely on the marker too.
+    is_shared: bool,
 }
 
 /// The state of the marker.
@@ -43,6 +46,18 @@ impl FirstCommitMarker {
         Self {
             path: directory.join(FIRST_COMMIT_FILE_NAME),
             state: Mutex::new(MarkerState::Missing),
+            is_shared: false,
+        }
+    }
+
+    /// The marker of a directory without a commit in which tasks may write files under claims. Once
+    /// it is there it stays until a commit, or until a publisher finds no claim in force.
+    pub(crate) fn shared(directory: &Path, is_there: bool) -> Self {
+        let state = if is_there { MarkerState::Pinned } else { MarkerState::Missing };
+        Self {
+            path: directory.join(FIRST_COMMIT_FILE_NAME),
+            state: Mutex::new(state),
+            is_shared: true,
         }
     }
 
@@ -51,6 +66,7 @@ impl FirstCommitMarker {
         Self {
             path: directory.join(FIRST_COMMIT_FILE_NAME),
             state: Mutex::new(MarkerState::Pinned),
+            is_shared: false,
         }
     }
 
@@ -63,13 +79,25 @@ impl FirstCommitMarker {
     pub(crate) fn set(&self, file_system: &Arc<dyn FileSystem>) -> Result<(), FileError> {
         let mut state = self.state();
         if *state == MarkerState::Missing {
-            let mut file = AtomicFile::create_in(Arc::clone(file_system), &self.path)?;
+            let set = if self.is_shared { MarkerState::Pinned } else { MarkerState::Set };
+            let is_taken = |error: &FileError| error.source.kind() == io::ErrorKind::AlreadyExists;
+            let mut file = match AtomicFile::create_in(Arc::clone(file_system), &self.path) {
+                // A task was faster.
+                Err(error) if self.is_shared && is_taken(&error) => {
+                    *state = set;
+                    return Ok(());
+                }
+                file => file?,
+            };
             file.write(TEXT)?;
             let persisted = file.persist();
             // An error does not tell whether the name exists, so the marker counts as set, to be
             // removed.
-            *state = MarkerState::Set;
-            persisted?;
+            *state = set;
+            match persisted {
+                Err(error) if !(self.is_shared && is_taken(&error)) => return Err(error),
+                _ => {}
+            }
         }
         Ok(())
     }

@@ -1,14 +1,17 @@
 //! Commits, which make tables and blobs of a directory visible in one step, and rollbacks.
 
+pub(crate) mod claimed_blocks;
 pub(crate) mod commit;
 pub(crate) mod commit_base;
 pub(crate) mod commit_point;
 pub(crate) mod commit_record;
+pub(crate) mod created_files;
 pub(crate) mod del_files;
 pub(crate) mod directory_lock;
 pub(crate) mod directory_state;
 pub(crate) mod first_commit_marker;
 mod fragment_overlap;
+mod leftovers_of_tasks;
 pub(crate) mod lock_holder;
 mod locked_directory;
 pub(crate) mod meta_plan;
@@ -23,6 +26,7 @@ pub(crate) mod publisher_options;
 pub(crate) mod replica;
 mod retention;
 mod rollback;
+pub(crate) mod task;
 mod unneeded_blobs;
 
 pub use commit::commit_tables::TableOrigin;
@@ -35,9 +39,12 @@ pub use directory_lock::LOCK_FILE_NAME;
 pub use first_commit_marker::FIRST_COMMIT_FILE_NAME;
 pub use fragment_overlap::FragmentOverlap;
 pub use lock_holder::LockHolder;
-pub use number_claim::NumberClaim;
-pub use publish_error::PublishError;
+pub use number_claim::{JobId, NumberClaim};
+pub use publish_error::{PublishError, TaskReportDefect};
 pub use publisher::Publisher;
 pub use publisher_options::PublisherOptions;
 pub use replica::{Replica, ReplicaFile};
 pub use sst_format::meta_head::{CommitKind, MetaLimits};
+pub use task::{
+    FinishedTaskTable, TaskOptions, TaskReport, TaskTable, TaskTableWriter, TaskWriter,
+};

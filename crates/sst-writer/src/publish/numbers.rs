@@ -82,6 +82,11 @@ impl Numbers {
         }
     }
 
+    /// Passes over all numbers up to this one.
+    pub(crate) fn raise(&self, number: SequenceNumber) {
+        self.last.fetch_max(number.0, Ordering::Relaxed);
+    }
+
     /// Fails if a claim was lost, because the publisher took longer than the grace period of
     /// another.
     pub(crate) fn check(&self) -> Result<(), PublishError> {

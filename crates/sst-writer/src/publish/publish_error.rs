@@ -139,6 +139,47 @@ pub enum PublishError {
         /// The family of the commit.
         family: u32,
     },
+    /// The bytes of a task's report are damaged, or another build's.
+    #[error("the bytes of a task's report cannot be used")]
+    TaskReport(#[source] TaskReportDefect),
+    /// A file that a task has reported is not there, or not with the length that it reports.
+    #[error("{} {}", path.display(), TaskFileLen(*expected, *found))]
+    TaskFile {
+        /// The file.
+        path: PathBuf,
+        /// The length that the task reports.
+        expected: u64,
+        /// The length of the file; `None` if it is missing.
+        found: Option<u64>,
+    },
+    /// A task reports a file under a number that it has not claimed.
+    #[error("the task {owner:016x} has not claimed number {number}")]
+    NotClaimed {
+        /// The number.
+        number: SequenceNumber,
+        /// The owner of the task's claims.
+        owner: u64,
+    },
+    /// Two tasks report tables with hashes in common: each should have written its own range.
+    #[error(
+        "another task has hashes from {min_hash:016x} to {max_hash:016x}, too, as table {table}"
+    )]
+    TasksOverlap {
+        /// The table of the task added last.
+        table: SequenceNumber,
+        /// Its lowest hash.
+        min_hash: u64,
+        /// Its highest hash.
+        max_hash: u64,
+    },
+    /// A task reports tables of another family than that of the commit.
+    #[error("the tables are of family {found}, and the commit of family {expected}")]
+    WrongFamily {
+        /// The family of the commit.
+        expected: u32,
+        /// The family of the tables.
+        found: u32,
+    },
     /// A table was made for another commit, or added before.
     #[error("table {table} was not made for this commit, or was added before")]
     ForeignTable {
@@ -183,6 +224,35 @@ pub enum PublishError {
         /// The directory.
         directory: PathBuf,
     },
+}
+
+/// A defect of the bytes of a report.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TaskReportDefect {
+    /// They do not begin as a report does, or are those of a later build.
+    #[error("they are no report of this version")]
+    Magic,
+    /// They end too early, or are followed by others.
+    #[error("they have the wrong length")]
+    Len,
+    /// They do not have the checksum at their end.
+    #[error("they have the checksum {computed:08x} where {stored:08x} is stated")]
+    Checksum {
+        /// The checksum at the end.
+        stored: u32,
+        /// That of the bytes.
+        computed: u32,
+    },
+    /// The description of a table is wrong.
+    #[error("the description of a table is wrong")]
+    Table(#[source] FormatError),
+}
+
+impl From<TaskReportDefect> for PublishError {
+    fn from(defect: TaskReportDefect) -> Self {
+        Self::TaskReport(defect)
+    }
 }
 
 impl From<BrokenInvariant> for PublishError {
@@ -245,6 +315,20 @@ impl fmt::Display for Suspicion<'_> {
     }
 }
 
+/// How the length of a file differs from the one that was reported.
+struct TaskFileLen(u64, Option<u64>);
+
+impl fmt::Display for TaskFileLen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self(expected, Some(found)) => {
+                write!(f, "has {found} bytes where its task reports {expected}")
+            }
+            Self(_, None) => f.write_str("is missing, although its task reports it"),
+        }
+    }
+}
+
 struct NoGeneration(Option<SequenceNumber>);
 
 impl fmt::Display for NoGeneration {
@@ -283,9 +367,16 @@ impl PublishError {
             | Self::NotTheListedBlob { .. }
             | Self::NotAsWritten { .. } => io::ErrorKind::InvalidData,
             Self::Cancelled => io::ErrorKind::Interrupted,
-            Self::UnknownBlob { .. } | Self::NotLive { .. } | Self::ForeignTable { .. } => {
-                io::ErrorKind::InvalidInput
+            Self::UnknownBlob { .. }
+            | Self::NotLive { .. }
+            | Self::ForeignTable { .. }
+            | Self::NotClaimed { .. }
+            | Self::TasksOverlap { .. }
+            | Self::WrongFamily { .. } => io::ErrorKind::InvalidInput,
+            Self::TaskReport(_) | Self::TaskFile { found: Some(_), .. } => {
+                io::ErrorKind::InvalidData
             }
+            Self::TaskFile { found: None, .. } => io::ErrorKind::NotFound,
             Self::LockLost { .. }
             | Self::ClaimLost { .. }
             | Self::OfShard { .. }

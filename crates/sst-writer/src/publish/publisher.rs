@@ -11,12 +11,14 @@ use sst_format::{BlobNumber, SequenceNumber, planted};
 use crate::file::directory::{is_file, list, remove, remove_file};
 use crate::file::file_system::is_temporary;
 use crate::file::sync_watch::SyncWatch;
+use crate::publish::claimed_blocks::ClaimedBlocks;
 use crate::publish::commit_record::numbered_files;
 use crate::publish::directory_lock::DirectoryLock;
 use crate::publish::directory_state::DirectoryState;
 use crate::publish::first_commit_marker::{FIRST_COMMIT_FILE_NAME, FirstCommitMarker};
+use crate::publish::leftovers_of_tasks::remove_leftovers_of_tasks;
 use crate::publish::locked_directory::LockedDirectory;
-use crate::publish::number_claim::{ClaimedBlocks, has_claims};
+use crate::publish::number_claim::{JobId, has_claims};
 use crate::publish::numbers::Numbers;
 use crate::publish::retention::Retention;
 use crate::publish::unneeded_blobs::UnneededBlobs;
@@ -98,9 +100,18 @@ impl Publisher {
         let LockedDirectory { file_system, state, lock } =
             LockedDirectory::open(directory, &options)?;
         let files = list(&*file_system, directory)?;
-        let claimed = ClaimedBlocks::load(&*file_system, directory, options.claim_grace)?;
+        let shared = Arc::clone(&file_system) as Arc<dyn FileSystem>;
+        let mut claimed = ClaimedBlocks::load(&shared, directory, options.claim_grace)?;
         let taken = remove_leftovers(&*file_system, directory, state.current, &files, &claimed)?;
-        let marker = state.current.is_none().then(|| Arc::new(FirstCommitMarker::new(directory)));
+        let left = remove_leftovers_of_tasks(&*file_system, directory, &mut claimed)?;
+        let has_claims = has_claims(&*file_system, directory)?;
+        let marker = state.current.is_none().then(|| {
+            let is_there = claimed.is_in_force() && is_marked(&files);
+            Arc::new(match has_claims {
+                true => FirstCommitMarker::shared(directory, is_there),
+                false => FirstCommitMarker::new(directory),
+            })
+        });
         // Sequence numbers start at 1, so before the first commit the last one is 0.
         let last = state.current.unwrap_or_default();
         let present = files.iter().filter_map(|name| FileName::parse(name));
@@ -108,8 +119,8 @@ impl Publisher {
         let (retention, unread) =
             Retention::load(&*file_system, directory, &state, &present, &options);
         let numbers = Numbers::after(directory, last, taken);
-        let numbers = match has_claims(&*file_system, directory)? {
-            true => numbers.claimed(Arc::clone(&file_system) as _),
+        let numbers = match has_claims {
+            true => numbers.claimed(shared),
             false => numbers,
         };
         let mut publisher = Self {
@@ -126,7 +137,7 @@ impl Publisher {
             marker,
             lock: Arc::new(lock),
         };
-        publisher.not_removed.extend(unread);
+        publisher.not_removed.extend(left.into_iter().chain(unread));
         Ok(publisher)
     }
 
@@ -148,10 +159,11 @@ impl Publisher {
         self.state.live_tables()
     }
 
-    /// The meta files of earlier commits that could not be read when the directory was opened.
+    /// The meta files of earlier commits that could not be read when the directory was opened, and
+    /// the files of tasks that could not be removed.
     ///
-    /// The files that these commits need are unknown, so none are removed before the directory is
-    /// opened again.
+    /// The files that commits of damaged meta files need are unknown, so none are removed before
+    /// the directory is opened again.
     #[must_use]
     pub fn not_removed(&self) -> &[FileError] {
         &self.not_removed
@@ -169,6 +181,18 @@ impl Publisher {
         let mut not_removed = self.remove_unneeded(&self.state.files())?;
         not_removed.append(&mut self.not_removed);
         Ok(not_removed)
+    }
+
+    /// Ends the claims of all tasks of a job, and removes their files that no commit names.
+    pub(crate) fn end_claims_of(&mut self, job: JobId) -> Result<Vec<FileError>, PublishError> {
+        let file_system = Arc::clone(&self.file_system) as Arc<dyn FileSystem>;
+        self.claimed.end_job(&file_system, &self.directory, job)?;
+        Ok(remove_leftovers_of_tasks(&*file_system, &self.directory, &mut self.claimed)?)
+    }
+
+    /// Notes that tasks have released claims, because a commit names their files.
+    pub(crate) fn forget_claims(&mut self, blocks: &[u32]) {
+        blocks.iter().for_each(|first| self.claimed.forget(*first));
     }
 
     pub(crate) fn shared_directory(&self) -> Arc<Path> {
@@ -367,6 +391,11 @@ impl Publisher {
     }
 }
 
+/// Whether the marker of a first commit that has not happened is among these files.
+fn is_marked(names: &[String]) -> bool {
+    names.iter().any(|name| name == FIRST_COMMIT_FILE_NAME)
+}
+
 /// Removes temporary files and the files of commits that did not happen, whose sequence numbers
 /// will be used again. Returns the numbers in the names of directories, links and pipes, which
 /// stay.
@@ -384,7 +413,7 @@ fn remove_leftovers(
     let numbered = numbered.filter(|file| current.is_none_or(|current| file.sequence > current));
     // A task writes them, or has, and a commit may be about to name them.
     let numbered = numbered.filter(|file| !claimed.contains(file.sequence));
-    let is_marked = names.iter().any(|name| name == FIRST_COMMIT_FILE_NAME);
+    let is_marked = is_marked(names);
     if current.is_some() {
         // The writer before may have been killed before its new `CURRENT` was durable. Nothing that
         // only the commit before that needs may be removed as long as a crash could bring the old
@@ -413,7 +442,11 @@ fn remove_leftovers(
             .sync_directory(directory)
             .map_err(FileError::at(directory, FileOperation::SyncDirectory))?;
     }
-    for name in names.iter().filter(|name| is_temporary(name) || *name == FIRST_COMMIT_FILE_NAME) {
+    // Files of tasks may be there, whose first commit has not happened yet.
+    let keeps_marker = current.is_none() && claimed.is_in_force();
+    let is_leftover =
+        |name: &&String| is_temporary(name) || (*name == FIRST_COMMIT_FILE_NAME && !keeps_marker);
+    for name in names.iter().filter(is_leftover) {
         planted!("temporaries-stay" => continue);
         remove_file(file_system, &directory.join(name))?;
     }

@@ -10,7 +10,7 @@ use sst_format::meta_head::{
     CommitKind, DescribedTable, HEAD_LOCATION_LEN, HashRange, HeadLocation, ListedMeta, MetaFileV3,
     MetaHead,
 };
-use sst_format::{SequenceNumber, SstMeta};
+use sst_format::{FormatError, SequenceNumber, SstMeta};
 
 use crate::WriteError;
 use crate::file::directory::is_file;
@@ -60,23 +60,7 @@ pub fn write_description_in(
     path: impl AsRef<Path>,
     meta: &SstMeta,
 ) -> Result<(), WriteError> {
-    // A table outside of a directory has no sequence number, and neither has its description.
-    let none = SequenceNumber::default();
-    let hashes = HashRange { min: meta.min_hash, max: meta.max_hash };
-    let table = DescribedTable::new(none, meta).map_err(WriteError::Description)?;
-    let (bytes, _) = MetaFileV3 {
-        family: 0,
-        obsolete: &[],
-        tables: &[table],
-        kind: CommitKind::Load,
-        commit: none,
-        live_metas: &[ListedMeta { sequence: none, checksum: 0, family: 0, hashes }],
-        blobs: &[],
-        certificates: &[],
-        extension: &[],
-    }
-    .encode(crc32fast::hash)
-    .map_err(WriteError::Description)?;
+    let bytes = encode_description(meta).map_err(WriteError::Description)?;
     let mut name = OsString::from(path.as_ref());
     name.push(".meta");
     let path = PathBuf::from(name);
@@ -89,6 +73,26 @@ pub fn write_description_in(
     file.write(&bytes)?;
     file.persist()?;
     Ok(())
+}
+
+/// The bytes of the description of a single table.
+pub(crate) fn encode_description(meta: &SstMeta) -> Result<Vec<u8>, FormatError> {
+    // A table outside of a directory has no sequence number, and neither has its description.
+    let none = SequenceNumber::default();
+    let hashes = HashRange { min: meta.min_hash, max: meta.max_hash };
+    let (bytes, _) = MetaFileV3 {
+        family: 0,
+        obsolete: &[],
+        tables: &[DescribedTable::new(none, meta)?],
+        kind: CommitKind::Load,
+        commit: none,
+        live_metas: &[ListedMeta { sequence: none, checksum: 0, family: 0, hashes }],
+        blobs: &[],
+        certificates: &[],
+        extension: &[],
+    }
+    .encode(crc32fast::hash)?;
+    Ok(bytes)
 }
 
 /// Whether there is a description of a single table at `path`: a meta file with a valid head that

@@ -37,4 +37,6 @@ mod round_trip;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod tasks;
+#[cfg(test)]
 mod test_file_system;

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use sst_format::BlobNumber;
 use sst_format::content_digest::ValueDigest;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::planted;
 use sst_format::protection::BlobRecord;
+use sst_format::{BlobNumber, SequenceNumber};
 
-use super::created_files::{CreatedBlob, CreatedFiles};
 use crate::file::directory::remove;
 use crate::publish::commit_point::WrittenFile;
+use crate::publish::created_files::{CreatedBlob, CreatedFiles};
 use crate::publish::directory_lock::DirectoryLock;
 use crate::publish::first_commit_marker::FirstCommitMarker;
 use crate::publish::numbers::Numbers;
@@ -176,6 +176,17 @@ impl CommitFiles {
     pub(super) fn add_blob(&self, number: BlobNumber, blob: BlobFile, digest: Option<ValueDigest>) {
         let record = BlobRecord { number, file_size: blob.file_size, header: blob.header };
         self.created.add_blob(CreatedBlob { record, digest });
+    }
+
+    /// Adds a blob that a task has written. Its file is the task's.
+    pub(super) fn add_blob_of_task(&self, record: BlobRecord) {
+        self.created.add_blob(CreatedBlob { record, digest: None });
+    }
+
+    /// Leaves numbers up to this one to the tasks that have claimed them: all numbers from now on
+    /// are above it.
+    pub(super) fn number_above(&self, number: SequenceNumber) {
+        self.numbers.raise(number);
     }
 
     /// A blob of this commit; `None` for any other blob.

@@ -15,6 +15,9 @@ pub enum TableOrigin {
     Written(Option<TableDigest>),
     /// The file was copied byte for byte ([`Commit::copy_table`](super::Commit::copy_table)).
     Copied,
+    /// A task has written the file ([`Commit::add_task`](super::Commit::add_task)), and may have
+    /// compared it with the entries that it put in.
+    OfTask,
 }
 
 /// The tables that were added to a commit, with what the commit knows of each of them.
@@ -46,6 +49,18 @@ impl CommitTables {
     /// Adds a table whose file was copied, and which refers to no blob.
     pub(crate) fn add_copied(&mut self, sequence: SequenceNumber, meta: SstMeta) {
         let content = TableContent { origin: TableOrigin::Copied, blobs: Vec::new() };
+        self.contents.insert(sequence, content);
+        self.described.push((sequence, meta));
+    }
+
+    /// Adds a table that a task has written.
+    pub(crate) fn add_of_task(
+        &mut self,
+        sequence: SequenceNumber,
+        meta: SstMeta,
+        blobs: Vec<BlobNumber>,
+    ) {
+        let content = TableContent { origin: TableOrigin::OfTask, blobs };
         self.contents.insert(sequence, content);
         self.described.push((sequence, meta));
     }

@@ -188,7 +188,10 @@ impl<'p> PreparedCommit<'p> {
         files.sync_names()?;
         monitor.check()?;
         self.replace_current(commit)?;
-        let not_removed = self.commit.publisher.advance(state)?;
+        let mut not_removed = self.commit.publisher.advance(state)?;
+        let (released, left) = self.commit.tasks.release();
+        self.commit.publisher.forget_claims(&released);
+        not_removed.extend(left);
         let certificates = std::mem::take(&mut self.certificates);
         Ok(CommitInfo { commit, certificates, not_removed })
     }
@@ -222,6 +225,7 @@ impl<'p> PreparedCommit<'p> {
         // lock file was removed, takes the files of this commit for leftovers.
         replace_current(&files.file_system, &files.directory, sequence, || {
             self.commit.publisher.check_unchanged()?;
+            self.commit.tasks.check()?;
             self.commit.outcome = CommitState::Unknown;
             Ok(())
         })?;

@@ -1,20 +1,33 @@
 //! Disjoint ranges of hashes.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
 
 /// Disjoint ranges of hashes: the highest hash of each, by the lowest.
-#[derive(Default)]
-pub(crate) struct HashRanges(BTreeMap<u64, u64>);
+///
+/// # Examples
+///
+/// ```
+/// use sst_format::hash_ranges::HashRanges;
+///
+/// let mut ranges = HashRanges::default();
+/// assert!(ranges.insert_disjoint(10, 20));
+/// assert!(!ranges.insert_disjoint(20, 30));
+/// ranges.join(20, 30);
+/// assert!(ranges.meet(25, 40));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct HashRanges(BTreeMap<u64, u64>);
 
 impl HashRanges {
     /// Whether one of them has a hash from `min` to `max`. O(log n).
-    pub(crate) fn meet(&self, min: u64, max: u64) -> bool {
+    #[must_use]
+    pub fn meet(&self, min: u64, max: u64) -> bool {
         self.0.range(..=max).next_back().is_some_and(|(_, highest)| *highest >= min)
     }
 
     /// Adds the range from `min` to `max`, if it is disjoint with the others. Returns whether it
-    /// is.
-    pub(crate) fn insert_disjoint(&mut self, min: u64, max: u64) -> bool {
+    /// is. O(log n).
+    pub fn insert_disjoint(&mut self, min: u64, max: u64) -> bool {
         let is_disjoint = !self.meet(min, max);
         if is_disjoint {
             self.0.insert(min, max);
@@ -24,7 +37,7 @@ impl HashRanges {
 
     /// Adds the hashes from `min` to `max`: ranges that meet them become one range with them.
     /// Amortized O(log n).
-    pub(crate) fn join(&mut self, mut min: u64, mut max: u64) {
+    pub fn join(&mut self, mut min: u64, mut max: u64) {
         while let Some((start, highest)) = self.0.range(..=max).next_back().map(|(s, h)| (*s, *h))
             && highest >= min
         {
@@ -33,10 +46,17 @@ impl HashRanges {
         }
         self.0.insert(min, max);
     }
+
+    /// The ranges, ascending: the lowest and the highest hash of each.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.0.iter().map(|(min, max)| (*min, *max))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     #[test]
@@ -53,7 +73,7 @@ mod tests {
             }
             ranges.join(min, max);
         }
-        let joined: Vec<_> = ranges.0.into_iter().collect();
+        let joined: Vec<_> = ranges.iter().collect();
         assert_eq!(joined, [(0, 5), (10, 30), (50, 60), (u64::MAX, u64::MAX)]);
     }
 }

@@ -1,4 +1,4 @@
-//! The files and blobs that a commit has created.
+//! The files and blobs that a commit, or a task, has created.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,9 +8,9 @@ use sst_format::content_digest::ValueDigest;
 use sst_format::file_name::FileName;
 use sst_format::protection::BlobRecord;
 
-/// The names and the blobs of a commit, which are removed together if the commit fails.
+/// The names and the blobs of a commit or a task, which are removed together if it fails.
 #[derive(Debug, Default)]
-pub(super) struct CreatedFiles {
+pub(crate) struct CreatedFiles {
     created: Mutex<Created>,
 }
 
@@ -26,10 +26,10 @@ struct Created {
 
 /// A blob of a commit.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CreatedBlob {
-    pub(super) record: BlobRecord,
+pub(crate) struct CreatedBlob {
+    pub(crate) record: BlobRecord,
     /// Digest of the value that was put in; `None` for a copy, or without digests.
-    pub(super) digest: Option<ValueDigest>,
+    pub(crate) digest: Option<ValueDigest>,
 }
 
 impl CreatedFiles {
@@ -39,7 +39,7 @@ impl CreatedFiles {
     }
 
     /// Adds a file. `false` if the files were removed already: then so must this one be.
-    pub(super) fn add(&self, name: FileName) -> bool {
+    pub(crate) fn add(&self, name: FileName) -> bool {
         let mut created = self.lock();
         if !created.are_removed {
             created.names.push(name);
@@ -48,38 +48,43 @@ impl CreatedFiles {
     }
 
     /// Whether there is a file.
-    pub(super) fn has_names(&self) -> bool {
+    pub(crate) fn has_names(&self) -> bool {
         !self.lock().names.is_empty()
     }
 
     /// Whether the files were removed.
-    pub(super) fn are_removed(&self) -> bool {
+    pub(crate) fn are_removed(&self) -> bool {
         self.lock().are_removed
     }
 
     /// A planted bug: the file added last stays when the commit fails.
     #[cfg(sst_planted)]
-    pub(super) fn forget_last(&self) {
+    pub(crate) fn forget_last(&self) {
         self.lock().names.pop();
     }
 
-    pub(super) fn add_blob(&self, blob: CreatedBlob) {
+    pub(crate) fn add_blob(&self, blob: CreatedBlob) {
         self.lock().blobs.insert(blob.record.number, blob);
     }
 
-    pub(super) fn blob(&self, number: BlobNumber) -> Option<CreatedBlob> {
+    pub(crate) fn blob(&self, number: BlobNumber) -> Option<CreatedBlob> {
         self.lock().blobs.get(&number).copied()
     }
 
+    /// All blobs, in the order of their numbers.
+    pub(crate) fn blobs(&self) -> Vec<CreatedBlob> {
+        self.lock().blobs.values().copied().collect()
+    }
+
     /// Keeps those names for which `stays` holds.
-    pub(super) fn retain(&self, mut stays: impl FnMut(FileName) -> bool) {
+    pub(crate) fn retain(&self, mut stays: impl FnMut(FileName) -> bool) {
         self.lock().names.retain(|name| stays(*name));
     }
 
     /// Ends the list: files that are added after this are to be removed at once. `is_gone` removes
     /// a file, or keeps one that the commit needs; `false` if it could not. Returns the files that
     /// are left to be removed.
-    pub(super) fn remove(&self, mut is_gone: impl FnMut(FileName) -> bool) -> BTreeSet<FileName> {
+    pub(crate) fn remove(&self, mut is_gone: impl FnMut(FileName) -> bool) -> BTreeSet<FileName> {
         let mut created = self.lock();
         created.are_removed = true;
         created.names.retain(|name| !is_gone(*name));
