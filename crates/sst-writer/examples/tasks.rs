@@ -54,9 +54,10 @@ fn drive(directory: &str, count: &str, tasks: u64) -> Result {
             commit.add_task(report, FragmentOverlap::Refuse)?;
         }
         let info = commit.publish(&Monitor::default())?;
-        println!("commit {} of {} tables", info.commit, publisher.live_tables().count());
+        let tables = publisher.live_tables().count();
+        writeln!(std::io::stdout(), "commit {} of {tables} tables", info.commit)?;
     } else {
-        println!("a task has failed: the directory is as it was");
+        writeln!(std::io::stderr(), "a task has failed: the directory is as it was")?;
     }
     publisher.end_job(job)?;
     Ok(())

@@ -1,4 +1,4 @@
-//! The bytes of a report, which a task sends to its driver. All numbers are little-endian.
+//! The bytes of a report, which a task sends to its driver. All numbers are big-endian.
 //!
 //! ```text
 //! size  field
@@ -42,12 +42,12 @@ impl TaskReport {
     /// [`PublishError::TaskReport`] if a table is not described as a finished one is.
     pub fn to_bytes(&self) -> Result<Vec<u8>, PublishError> {
         let mut out = MAGIC.to_vec();
-        out.extend(self.owner.to_le_bytes());
-        out.extend(self.family.to_le_bytes());
-        push_all(&mut out, &self.claims, |out, claim| out.extend(claim.to_le_bytes()))?;
+        out.extend(self.owner.to_be_bytes());
+        out.extend(self.family.to_be_bytes());
+        push_all(&mut out, &self.claims, |out, claim| out.extend(claim.to_be_bytes()))?;
         push_all(&mut out, &self.blobs, |out, blob| {
-            out.extend(blob.number.0.to_le_bytes());
-            out.extend(blob.file_size.to_le_bytes());
+            out.extend(blob.number.0.to_be_bytes());
+            out.extend(blob.file_size.to_be_bytes());
             out.extend(blob.header.to_bytes());
         })?;
         match &self.content {
@@ -59,14 +59,14 @@ impl TaskReport {
         }
         push_len(&mut out, self.tables.len())?;
         for table in &self.tables {
-            out.extend(table.sequence.0.to_le_bytes());
-            push_all(&mut out, &table.blobs, |out, blob| out.extend(blob.0.to_le_bytes()))?;
+            out.extend(table.sequence.0.to_be_bytes());
+            push_all(&mut out, &table.blobs, |out, blob| out.extend(blob.0.to_be_bytes()))?;
             let description = encode_description(&table.meta).map_err(TaskReportDefect::Table)?;
-            out.extend((description.len() as u64).to_le_bytes());
+            out.extend((description.len() as u64).to_be_bytes());
             out.extend(description);
         }
         let checksum = crc32fast::hash(&out);
-        out.extend(checksum.to_le_bytes());
+        out.extend(checksum.to_be_bytes());
         Ok(out)
     }
 
@@ -80,13 +80,13 @@ impl TaskReport {
         if content.first_chunk() != Some(MAGIC) {
             return Err(TaskReportDefect::Magic.into());
         }
-        let (stored, computed) = (u32::from_le_bytes(*stored), crc32fast::hash(content));
+        let (stored, computed) = (u32::from_be_bytes(*stored), crc32fast::hash(content));
         if stored != computed {
             return Err(TaskReportDefect::Checksum { stored, computed }.into());
         }
         let mut rest = Rest(content);
         rest.bytes(MAGIC.len())?;
-        let (owner, family) = (u64::from_le_bytes(rest.array()?), rest.u32()?);
+        let (owner, family) = (u64::from_be_bytes(rest.array()?), rest.u32()?);
         let claims = rest.all(Rest::u32)?;
         let blobs = rest.all(Rest::blob)?;
         let content = match rest.array::<1>()? {
@@ -105,7 +105,7 @@ impl TaskReport {
 
 fn push_len(out: &mut Vec<u8>, len: usize) -> Result<(), TaskReportDefect> {
     let len = u32::try_from(len).map_err(|_| TaskReportDefect::Len)?;
-    out.extend(len.to_le_bytes());
+    out.extend(len.to_be_bytes());
     Ok(())
 }
 
@@ -136,7 +136,7 @@ impl<'a> Rest<'a> {
     }
 
     fn u32(&mut self) -> Result<u32, TaskReportDefect> {
-        Ok(u32::from_le_bytes(self.array()?))
+        Ok(u32::from_be_bytes(self.array()?))
     }
 
     /// A list after its length. A list that is longer than the bytes ends with an error, before any
@@ -155,7 +155,7 @@ impl<'a> Rest<'a> {
 
     fn blob(&mut self) -> Result<BlobRecord, TaskReportDefect> {
         let number = BlobNumber(self.u32()?);
-        let file_size = u64::from_le_bytes(self.array()?);
+        let file_size = u64::from_be_bytes(self.array()?);
         let header = BlockHeader::from_bytes(self.array::<BLOCK_HEADER_LEN>()?);
         Ok(BlobRecord { number, file_size, header })
     }
@@ -163,7 +163,7 @@ impl<'a> Rest<'a> {
     fn table(&mut self) -> Result<TaskTable, TaskReportDefect> {
         let sequence = SequenceNumber(self.u32()?);
         let blobs = self.all(|rest| rest.u32().map(BlobNumber))?;
-        let len = u64::from_le_bytes(self.array()?);
+        let len = u64::from_be_bytes(self.array()?);
         let len = usize::try_from(len).map_err(|_| TaskReportDefect::Len)?;
         let meta = description(self.bytes(len)?)?;
         Ok(TaskTable { sequence, meta, blobs, digest: None })
@@ -234,7 +234,7 @@ mod tests {
         for at in 0..len {
             let mut hostile = bytes[..len].to_vec();
             hostile[at] ^= 0xff;
-            hostile.extend(crc32fast::hash(&hostile).to_le_bytes());
+            hostile.extend(crc32fast::hash(&hostile).to_be_bytes());
             if let Ok(parsed) = TaskReport::from_bytes(&hostile) {
                 assert_eq!(parsed.to_bytes().unwrap(), hostile, "{at}");
             }

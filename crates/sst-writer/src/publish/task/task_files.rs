@@ -33,14 +33,13 @@ pub(super) struct TaskFiles {
 #[derive(Debug)]
 struct ClaimedNumbers {
     claims: Vec<NumberClaim>,
-    /// The rest of the last block.
-    rest: RangeInclusive<u32>,
+    /// The rest of the last block; `None` before the first.
+    rest: Option<RangeInclusive<u32>>,
 }
 
 impl TaskFiles {
     pub(super) fn new(directory: &Path, file_system: Arc<dyn FileSystem>, owner: u64) -> Self {
-        // An empty range: no number is claimed yet.
-        let numbers = ClaimedNumbers { claims: Vec::new(), rest: 1..=0 };
+        let numbers = ClaimedNumbers { claims: Vec::new(), rest: None };
         Self {
             directory: directory.to_owned(),
             file_system,
@@ -77,14 +76,15 @@ impl TaskFiles {
 
     fn next_number(&self) -> Result<SequenceNumber, PublishError> {
         let mut numbers = self.numbers();
-        if let Some(number) = numbers.rest.next() {
+        if let Some(number) = numbers.rest.as_mut().and_then(Iterator::next) {
             return Ok(SequenceNumber(number));
         }
         let file_system = Arc::clone(&self.file_system);
         let claim = NumberClaim::take_for(file_system, &self.directory, self.owner)?;
-        numbers.rest = claim.numbers();
+        let mut rest = claim.numbers();
+        let number = rest.next().or_broken("a claim has numbers")?;
+        numbers.rest = Some(rest);
         numbers.claims.push(claim);
-        let number = numbers.rest.next().or_broken("a claim has numbers")?;
         Ok(SequenceNumber(number))
     }
 
