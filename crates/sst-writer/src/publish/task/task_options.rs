@@ -6,8 +6,8 @@ use crate::publish::number_claim::JobId;
 use crate::table::Compression;
 use crate::{FileSystem, OsFileSystem};
 
-/// Options of a [`TaskWriter`](super::TaskWriter). Start from [`TaskOptions::new`] and change single
-/// fields.
+/// Options of a [`TaskWriter`](super::TaskWriter). Start from [`TaskOptions::new`] and change
+/// single fields.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TaskOptions {
