@@ -9,6 +9,7 @@ use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt};
 use sst_object_store::{GcOptions, Monitor, Place, StoreError, collect_garbage};
 
+use crate::clock_store::{Clock, ClockStore};
 use crate::support::{Scratch, commit, files, object, options, pull, push, store_on};
 
 async fn names(objects: &InMemory) -> BTreeSet<String> {
@@ -147,4 +148,28 @@ async fn nothing_is_removed_while_a_generation_to_be_kept_is_damaged() {
     let options = now().keep_generations(0);
     let report = collect_garbage(&store, &options, &Monitor::default()).await.unwrap();
     assert!(!report.removed.is_empty());
+}
+
+#[tokio::test]
+async fn objects_of_the_future_are_as_new() {
+    let scratch = Scratch::new();
+    let db = scratch.path("db");
+    let inner = Arc::new(InMemory::new());
+    let store = store_on(Arc::<InMemory>::clone(&inner));
+    for seed in 1..=3 {
+        commit(&db, seed, true);
+        push(&db, &store).await.unwrap();
+    }
+    inner.put(&object("00000900.sst"), "left by another".into()).await.unwrap();
+    let (hour, minute) = (Duration::from_secs(3600), Duration::from_secs(60));
+    let options = GcOptions::default().grace(minute).keep_generations(0);
+    // The clock of this machine was set back by an hour, or the store's is fast.
+    let store_with = |clock| store_on(Arc::new(ClockStore { inner: Arc::clone(&inner), clock }));
+    let fast = store_with(Clock::Ahead(hour));
+    let report = collect_garbage(&fast, &options, &Monitor::default()).await.unwrap();
+    assert_eq!((report.removed.len(), report.spared), (0, 9));
+    // An hour later by the store's clock, the same objects are garbage.
+    let slow = store_with(Clock::Behind(hour));
+    let report = collect_garbage(&slow, &options, &Monitor::default()).await.unwrap();
+    assert_eq!((report.removed.len(), report.spared), (9, 0));
 }

@@ -1,6 +1,7 @@
 //! Tests of the crate through its public interface.
 
 #[cfg(test)]
+mod clock_store;
 mod commits;
 #[cfg(test)]
 mod damage;
