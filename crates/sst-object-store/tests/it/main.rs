@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod clock_store;
+#[cfg(test)]
 mod commits;
 #[cfg(test)]
 mod damage;
