@@ -79,10 +79,12 @@ pub(crate) fn is_digest(text: &str) -> bool {
 impl Certificate {
     /// The certificates of a directory. A family that the commit certifies is not read; any other
     /// family is read whole, O(bytes of its tables). With `family`, only that family is included.
-    /// `bar` creates the progress bar of a family that must be read, given its bytes.
+    /// With `computes`, certified families are read too. `bar` creates the progress bar of a family
+    /// that must be read, given its bytes.
     pub(crate) fn of_catalog(
         catalog: &Catalog,
         family: Option<u32>,
+        computes: bool,
         bar: impl Fn(u64) -> ProgressLine,
     ) -> Result<Self, ReadError> {
         let mut families: BTreeSet<u32> = catalog.families();
@@ -93,7 +95,7 @@ impl Certificate {
             families.insert(0);
         }
         let lines = families.into_iter().map(|family| {
-            if let Some(content) = catalog.certificate(family) {
+            if let Some(content) = catalog.certificate(family).filter(|_| !computes) {
                 return Ok(FamilyLine::new(family, &content, true));
             }
             let tables = catalog.tables.iter().filter(|table| table.family == family);
@@ -127,7 +129,7 @@ impl Certificate {
         bar: impl Fn(u64) -> ProgressLine,
     ) -> Result<Self, CliError> {
         if is_directory(path)? {
-            return Ok(Self::of_catalog(&read_catalog(path)?, family, bar)?);
+            return Ok(Self::of_catalog(&read_catalog(path)?, family, false, bar)?);
         }
         // It may come through a pipe, so its length is not known before.
         let text = match url::is_url(path) {

@@ -71,6 +71,9 @@ pub(crate) enum CliError {
         /// Whether it has other files of the format.
         has_files: bool,
     },
+    /// A directory without `CURRENT`, since its first commit has not happened: its marker says so.
+    #[error("{}: its first commit has not happened yet, or was interrupted", .0.display())]
+    NoFirstCommit(PathBuf),
     /// An operation of the operating system failed.
     #[error("cannot {action} {what}")]
     Io {
@@ -245,6 +248,7 @@ impl CliError {
             | Self::NotAnSst(_)
             | Self::Damaged { .. }
             | Self::NoCurrent { .. }
+            | Self::NoFirstCommit(_)
             | Self::Io { .. }
             | Self::Input { .. }
             | Self::NoEntries { .. }
@@ -282,6 +286,14 @@ impl CliError {
         Self::Live { directory: directory.to_owned(), commit, source: Box::new(self) }
     }
 
+    /// As [`CliError::after_commit`], of a bucket, if there is a commit.
+    pub(crate) fn after_bucket(self, url: &Path, commit: Option<u32>) -> Self {
+        match commit {
+            Some(commit) => self.after_commit(url, commit),
+            None => self,
+        }
+    }
+
     /// As [`CliError::after_commit`], for an output that is no commit, or several.
     pub(crate) fn after_output(self, path: &Path) -> Self {
         if self.is_silent() {
@@ -309,9 +321,10 @@ impl CliError {
             Self::Interrupted(_) | Self::SplitInterrupted(_) | Self::MergeInterrupted { .. } => {
                 "interrupted"
             }
-            Self::NotOurs(_) | Self::Original(_) | Self::NoCurrent { has_files: false, .. } => {
-                "not_a_directory_of_ours"
-            }
+            Self::NotOurs(_)
+            | Self::Original(_)
+            | Self::NoFirstCommit(_)
+            | Self::NoCurrent { has_files: false, .. } => "not_a_directory_of_ours",
             Self::Store(
                 StoreError::Conflict { .. }
                 | StoreError::Taken { .. }
@@ -323,7 +336,11 @@ impl CliError {
             Self::Read(ReadError::OfOtherShard { .. }) => "other_shard",
             Self::Store(StoreError::Unknown { .. } | StoreError::Doubtful { .. }) => "unknown",
             Self::Store(StoreError::BadUrl { .. } | StoreError::ReadOnly { .. }) => "usage",
-            Self::Store(StoreError::Request { .. }) => "io",
+            Self::Store(
+                StoreError::Request { .. }
+                | StoreError::NoBucket { .. }
+                | StoreError::NoListing { .. },
+            ) => "io",
             Self::Live { .. } | Self::Written { .. } => "live",
             Self::Io { .. } | Self::Output(_) => "io",
             error => match error.is_damage() {
@@ -371,6 +388,7 @@ impl CliError {
             | Self::KeyTooLong { .. }
             | Self::NotRaw { .. }
             | Self::NoCurrent { has_files: false, .. }
+            | Self::NoFirstCommit(_)
             | Self::Io { .. }
             | Self::Input { .. }
             | Self::NoEntries { .. }

@@ -12,6 +12,7 @@ use sst_reader::{
     Access, BlockCache, Catalog, CatalogTable, Corruption, ReadError, ReaderOptions, SstSet,
     StaticSortedFile,
 };
+use sst_writer::publish::FIRST_COMMIT_FILE_NAME;
 
 use crate::error::CliError;
 use crate::url;
@@ -74,7 +75,15 @@ pub(crate) fn read_catalog(dir: &Path) -> Result<Catalog, CliError> {
         {
             let has_files = has_numbered_files(dir);
             let has_files = has_files.map_err(|error| CliError::io("list", dir, error))?;
-            Err(CliError::NoCurrent { dir: dir.to_owned(), has_files })
+            let is_marked = dir.join(FIRST_COMMIT_FILE_NAME);
+            let is_marked = !url::is_url(dir)
+                && is_marked
+                    .try_exists()
+                    .map_err(|error| CliError::io("look for", &is_marked, error))?;
+            Err(match is_marked {
+                true => CliError::NoFirstCommit(dir.to_owned()),
+                false => CliError::NoCurrent { dir: dir.to_owned(), has_files },
+            })
         }
         catalog => Ok(catalog?),
     }

@@ -68,6 +68,20 @@ pub(crate) fn parser() -> impl TypedValueParser<Value = PathBuf> {
     })
 }
 
+/// Parses an argument that is the path or the URL of an output. HTTP can only be read.
+pub(crate) fn output_parser() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path: PathBuf| match path.to_str() {
+        Some(text) if text.starts_with("http://") || text.starts_with("https://") => {
+            Err(format!("{text}: a place behind HTTP can only be read"))
+        }
+        Some(text) if Place::is_url(text) => match Place::from_url(text).map_err(text_of)? {
+            Place::Directory(directory) => Ok(directory),
+            Place::Bucket(_) => Ok(path),
+        },
+        _ => Ok::<_, String>(path),
+    })
+}
+
 /// Parses an argument that is a path on this machine. `file://` becomes a path; no directory is
 /// ever given the name of a bucket's URL.
 pub(crate) fn path_parser() -> impl TypedValueParser<Value = PathBuf> {
@@ -111,19 +125,12 @@ mod tests {
         }
     }
 
-    /// The commands that take no bucket where they write or read, and the argument.
+    /// The commands that take no bucket where they write or read.
     #[test]
     fn no_bucket_is_taken_for_a_path() {
         let with = |url: &str| {
-            [
-                vec!["sst", "gather", "part", "--output", url],
-                vec!["sst", "gather", url, "--output", "all"],
-                vec!["sst", "sample", "db", "--fraction", "1%", "--output", url],
-                vec!["sst", "split", "db", "--count", "2", "--output", url],
-                vec!["sst", "pull", "db", url],
-                vec!["sst", "push", url, "db"],
-            ]
-            .map(|arguments| Cli::try_parse_from(arguments).map(drop))
+            [vec!["sst", "pull", "db", url], vec!["sst", "push", url, "db"]]
+                .map(|arguments| Cli::try_parse_from(arguments).map(drop))
         };
         for url in ["s3://bucket/db", "gs://b/db", "https://host/db", "ftp://host/db"] {
             for parsed in with(url) {
@@ -134,6 +141,35 @@ mod tests {
             for parsed in with(path) {
                 parsed.unwrap();
             }
+        }
+    }
+
+    /// Those that write take every store but HTTP.
+    #[test]
+    fn http_is_no_output() {
+        let with = |url: &str| {
+            [
+                vec!["sst", "gather", "part", "--output", url],
+                vec!["sst", "sample", "db", "--fraction", "1%", "--output", url],
+                vec!["sst", "split", "db", "--count", "2", "--output", url],
+                vec!["sst", "merge", "db", "--output", url],
+                vec!["sst", "load", "in.tsv", url],
+            ]
+            .map(|arguments| Cli::try_parse_from(arguments).map(drop))
+        };
+        for url in ["http://host/db", "https://host/db", "ftp://host/db"] {
+            for parsed in with(url).into_iter().take(4) {
+                assert_eq!(parsed.unwrap_err().kind(), ErrorKind::ValueValidation, "{url}");
+            }
+        }
+        for path in ["file:///data/db", "db", "s3:/bucket/db"] {
+            for parsed in with(path) {
+                parsed.unwrap();
+            }
+        }
+        #[cfg(feature = "aws")]
+        for parsed in with("s3://bucket/db") {
+            parsed.unwrap();
         }
     }
 }

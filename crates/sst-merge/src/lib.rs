@@ -20,8 +20,8 @@ pub use error::MergeError;
 pub use fragments::{FragmentInfo, FragmentOverlap, Gatherer};
 pub use input::{Inputs, Sample, SampleSize};
 pub use output::{
-    Compaction, MergeOptions, MergeReport, compact, merge_into_commit, merge_into_file,
-    sample_into_commit, sample_into_file,
+    Compaction, MergeOptions, MergeReport, RemoteMerge, compact, merge_into_commit,
+    merge_into_file, merge_into_output, sample_into_commit, sample_into_file, sample_into_output,
 };
 pub use shards::{Shard, ShardMap, split};
 pub use sst_format::monitor::{CancelToken, Cancelled, Monitor, Phase, Progress};

@@ -276,6 +276,25 @@ impl Claim {
         Ok(ours.map(|found| Self { block, content, version: found.version }))
     }
 
+    /// The claim of a writer of commits on a block, which it must still hold.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Claimed`] if it was lost to another owner, or its owner has finished.
+    pub(crate) async fn held_by(
+        store: &Store,
+        block: NumberBlock,
+        owner: u64,
+    ) -> Result<Self, StoreError> {
+        let content = Content { owner: Owner::Publisher(owner), is_done: false };
+        let found = FoundClaim::read(store, block).await?;
+        let other = found.as_ref().and_then(FoundClaim::owner);
+        match found.filter(|found| found.content == Some(content)) {
+            Some(found) => Ok(Self { block, content, version: found.version }),
+            None => Err(claimed(store, &block.object_name(), other)),
+        }
+    }
+
     /// Takes the claim once more, so that its age starts again.
     ///
     /// # Errors

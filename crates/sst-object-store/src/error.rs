@@ -35,6 +35,22 @@ pub enum StoreError {
         /// The error of the last attempt.
         source: RequestError,
     },
+    /// There is no such bucket. Its name may be misspelt.
+    #[error("{place}: there is no such bucket")]
+    NoBucket {
+        /// The place.
+        place: String,
+    },
+    /// The credentials do not allow to list the objects of a place.
+    #[error(
+        "{place}: the credentials do not allow to list its objects, which readers and writers need, too"
+    )]
+    NoListing {
+        /// The place.
+        place: String,
+        /// The answer.
+        source: RequestError,
+    },
     /// An object that a commit needs is not there.
     #[error("{object} is missing")]
     Missing {
@@ -293,13 +309,31 @@ pub enum StoreError {
     Internal(&'static str),
 }
 
-/// The error of a request, as the crate `object_store` states it, causes included.
+/// The error of a request, as the crate `object_store` states it, causes included: for example, that
+/// a connection was refused.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
+#[error("{}", with_causes(.0))]
 pub struct RequestError(Box<object_store::Error>);
 
+/// The text of an error with those texts of its causes that it does not have already: the crate
+/// states the first cause, and the client of HTTP behind it states none.
+fn with_causes(error: &object_store::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let of_cause = error.to_string();
+        if !text.contains(&of_cause) {
+            text.push_str(": ");
+            text.push_str(&of_cause);
+        }
+        cause = error.source();
+    }
+    text
+}
+
 impl RequestError {
-    /// The error. Its text has the texts of its causes already, so they are no sources of this one.
+    /// The error. The text of this one has the texts of its causes already, so they are no sources
+    /// of it.
     #[must_use]
     pub const fn inner(&self) -> &object_store::Error {
         &self.0
@@ -371,6 +405,8 @@ impl StoreError {
             Self::Directory(_) | Self::Write(_) => false,
             Self::BadUrl { .. }
             | Self::Request { .. }
+            | Self::NoBucket { .. }
+            | Self::NoListing { .. }
             | Self::NotAFile { .. }
             | Self::Unprotected { .. }
             | Self::NoCommit { .. }

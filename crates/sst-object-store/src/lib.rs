@@ -38,11 +38,11 @@ pub use mirror::{
 };
 pub use place::Place;
 #[cfg(all(feature = "publish", feature = "read"))]
-pub use publisher::{AdoptOptions, AdoptedFragment, Certify, FragmentOverlap};
+pub use publisher::{AdoptOptions, AdoptedFragment, Certify};
 #[cfg(feature = "publish")]
 pub use publisher::{
-    FinishedObjectTable, ObjectCommit, ObjectCommitInfo, ObjectPublisher, ObjectPublisherOptions,
-    ObjectTableWriter,
+    FinishedObjectTable, FragmentOverlap, ObjectCommit, ObjectCommitInfo, ObjectOutput,
+    ObjectPublisher, ObjectPublisherOptions, ObjectTableWriter, ObjectTaskWriter,
 };
 #[cfg(feature = "read")]
 pub use read::StoreFiles;

@@ -38,7 +38,9 @@ impl Place {
     ///
     /// Credentials, endpoints and regions come from the usual environment variables, such as
     /// `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT`, `GOOGLE_SERVICE_ACCOUNT` or
-    /// `AZURE_STORAGE_ACCOUNT_NAME`. No request is made.
+    /// `AZURE_STORAGE_ACCOUNT_NAME`, and of HTTP the header `Authorization` from
+    /// `HTTP_AUTHORIZATION`. A URL with a user or a password is refused: URLs are names, which are
+    /// printed in messages. No request is made.
     ///
     /// # Errors
     ///
@@ -47,6 +49,13 @@ impl Place {
         let text = url.as_ref();
         let bad = |source: Cause| StoreError::BadUrl { url: text.to_owned(), source };
         let url = Url::parse(text).map_err(|error| bad(error.into()))?;
+        if url.password().is_some() || !url.username().is_empty() {
+            // The error does not repeat it, and neither does a later one.
+            let (start, end) =
+                (&url[..url::Position::BeforeUsername], &url[url::Position::BeforeHost..]);
+            let url = format!("{start}***@{end}");
+            return Err(StoreError::BadUrl { url, source: NO_CREDENTIALS.into() });
+        }
         // They would be dropped, and two texts would be one place.
         if url.query().is_some() || url.fragment().is_some() {
             return Err(bad("a place has no `?` or `#`; in a name, they are %3F and %23".into()));
@@ -95,6 +104,10 @@ impl Place {
         }
     }
 }
+
+/// Why a URL with credentials is refused.
+const NO_CREDENTIALS: &str = "a URL is a name, and printed: credentials come from the environment \
+     (for HTTP, HTTP_AUTHORIZATION has the header)";
 
 /// Whether a part of a path is `.` or `..`, which a URL leaves out.
 fn is_dots(part: &str) -> bool {
@@ -179,6 +192,7 @@ fn client(
         "http" | "https" => {
             let host = &url[..url::Position::BeforePath];
             let options = object_store::ClientOptions::new().with_allow_http(scheme == "http");
+            let options = options.with_default_headers(http_headers()?);
             let builder = object_store::http::HttpBuilder::new().with_url(host);
             let builder = builder.with_http_connector(BoundedConnector::default());
             let builder = builder.with_client_options(options).with_retry(retries);
@@ -187,6 +201,26 @@ fn client(
         other => return Err(format!("this build has no code for {other} stores").into()),
     };
     Ok(built?)
+}
+
+/// The environment variable with the header `Authorization` of requests to `http(s)://`.
+#[cfg(feature = "http")]
+const HTTP_AUTHORIZATION: &str = "HTTP_AUTHORIZATION";
+
+/// The headers of all requests to `http(s)://`.
+#[cfg(feature = "http")]
+fn http_headers() -> Result<object_store::HeaderMap, Cause> {
+    let mut headers = object_store::HeaderMap::new();
+    match std::env::var(HTTP_AUTHORIZATION) {
+        Ok(text) => {
+            let mut value = object_store::HeaderValue::from_str(&text)?;
+            value.set_sensitive(true);
+            headers.insert("authorization", value);
+        }
+        Err(std::env::VarError::NotPresent) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(headers)
 }
 
 /// This build has no stores beside directories.
@@ -208,6 +242,15 @@ mod tests {
         for url in ["ftp://host/x", "file://host/x", "", "s3:", "fruit.db"] {
             let error = Place::from_url(url).unwrap_err();
             assert!(matches!(error, StoreError::BadUrl { .. }), "{url}");
+        }
+    }
+
+    #[test]
+    fn credentials_in_a_url_are_refused_and_not_repeated() {
+        for url in ["http://user:secret@host/db", "s3://secret@bucket/db", "https://:secret@h"] {
+            let error = Place::from_url(url).unwrap_err();
+            let StoreError::BadUrl { url, source } = error else { panic!("{error:?}") };
+            assert!(!format!("{url} {source}").contains("secret"), "{url}");
         }
     }
 

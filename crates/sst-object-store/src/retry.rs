@@ -92,20 +92,54 @@ impl RetryPolicy {
 }
 
 /// Name of the store of local files in its errors.
-const LOCAL_FILES: &str = "LocalFileSystem";
+pub(crate) const LOCAL_FILES: &str = "LocalFileSystem";
 
 /// Whether a request may succeed if it is repeated: throttling, time-outs, errors of the network
 /// and of the server are all [`Error::Generic`]. So are errors of local files, which stay.
 pub(crate) fn is_passing(error: &Error) -> bool {
     match error {
-        Error::Generic { store, .. } => *store != LOCAL_FILES && !is_out_of_range(error),
+        Error::Generic { store, .. } => {
+            *store != LOCAL_FILES && !is_out_of_range(error) && !is_refusal(error)
+        }
         _ => false,
     }
 }
 
-/// Whether an object ends before the range that was asked for. Clients say so in their text only.
+/// The statuses of answers that stay the same, however often a request is repeated.
+const REFUSALS: [&str; 6] = [
+    "401 Unauthorized",
+    "403 Forbidden",
+    "404 Not Found",
+    "405 Method Not Allowed",
+    "411 Length Required",
+    "501 Not Implemented",
+];
+
+/// Whether a store has refused a request for good. The client has errors of their own for that, but
+/// not for lists.
+fn is_refusal(error: &Error) -> bool {
+    says(error, &REFUSALS)
+}
+
+/// Whether the credentials do not allow a request.
+pub(crate) fn is_forbidden(error: &Error) -> bool {
+    matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. })
+        || says(error, &["401 Unauthorized", "403 Forbidden"])
+}
+
+/// Whether an error says that there is no such bucket: S3 and GCS in the code of their answer,
+/// Azure in its own.
+pub(crate) fn is_missing_bucket(error: &Error) -> bool {
+    says(error, &["NoSuchBucket", "ContainerNotFound"])
+}
+
+/// The client's words for the whole of an object where a range was asked for. Some servers answer
+/// so if the object is empty.
+const NOT_PARTIAL: &str = "non-partial response";
+
+/// Whether an object ends before the range that was asked for, or has no bytes at all. Clients say so in their text only.
 pub(crate) fn is_out_of_range(error: &Error) -> bool {
-    says(error, &["416 Range Not Satisfiable", "Wanted range starting at"])
+    says(error, &["416 Range Not Satisfiable", "Wanted range starting at", NOT_PARTIAL])
 }
 
 /// Whether a store has refused a request because there are too many of them. The client states the
@@ -118,8 +152,11 @@ pub(crate) fn is_throttling(error: &Error) -> bool {
 
 /// Whether one of the causes of an error has one of these texts in its own.
 fn says(error: &Error, texts: &[&str]) -> bool {
-    let Error::Generic { source, .. } = error else { return false };
-    let mut cause: Option<&dyn std::error::Error> = Some(&**source);
+    // Errors with a meaning of their own keep that of the answer as their cause.
+    let mut cause: Option<&dyn std::error::Error> = match error {
+        Error::Generic { source, .. } | Error::NotFound { source, .. } => Some(&**source),
+        _ => None,
+    };
     while let Some(error) = cause {
         let text = error.to_string();
         if texts.iter().any(|mark| text.contains(mark)) {
@@ -176,6 +213,23 @@ mod tests {
         let policy = RetryPolicy::default().attempts(2);
         let failure = policy.run(std::future::pending::<Result<(), Error>>).await.unwrap_err();
         assert_eq!(failure.attempts, 2);
+    }
+
+    #[test]
+    fn a_refusal_is_told_from_an_error_that_passes() {
+        let error = |text: &'static str| Error::Generic { store: "S3", source: text.into() };
+        for text in ["status 403 Forbidden: x", "404 Not Found", "416 Range Not Satisfiable"] {
+            assert!(!is_passing(&error(text)), "{text}");
+        }
+        for text in ["status 500", "400 Bad Request: RequestTimeout", "503 Slow Down"] {
+            assert!(is_passing(&error(text)), "{text}");
+        }
+        let missing = Error::NotFound {
+            path: "x".into(),
+            source: "404 Not Found: <Code>NoSuchBucket</Code>".into(),
+        };
+        assert!(is_missing_bucket(&missing) && !is_missing_bucket(&busy()));
+        assert!(is_forbidden(&error("403 Forbidden")) && !is_forbidden(&busy()));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use object_store::{
 use sst_format::monitor::{Cancelled, Monitor};
 
 use self::answer::{collect, too_long};
-use crate::retry::{Failure, is_out_of_range};
+use crate::retry::{Failure, LOCAL_FILES, is_forbidden, is_missing_bucket, is_out_of_range};
 use crate::{Operation, RetryPolicy, StoreError};
 
 mod answer;
@@ -58,6 +58,12 @@ pub struct Store {
     directory: Option<Arc<FilePath>>,
     /// Ends requests that change nothing, and their repetitions, when it is cancelled.
     monitor: Monitor,
+}
+
+/// Whether a request has failed because there is no such object. Without its bucket it is unknown
+/// what is there.
+fn is_missing(failure: &Failure) -> bool {
+    matches!(failure.error, Error::NotFound { .. }) && !is_missing_bucket(&failure.error)
 }
 
 /// How often a wait looks whether it was cancelled.
@@ -206,10 +212,23 @@ impl Store {
         let Failure { attempts, error } = failure;
         let object = self.object(name);
         match error {
-            Error::NotFound { .. } => StoreError::Missing { object },
+            error if is_missing_bucket(&error) => self.no_bucket(),
+            // An object that is written, removed or listed need not be there: it is the answer that
+            // is wrong. For example, an upload in parts was ended by another.
+            Error::NotFound { .. } if operation == Operation::Read => {
+                StoreError::Missing { object }
+            }
             Error::Generic { store: CANCELLED, .. } => StoreError::Cancelled,
+            error if operation == Operation::List && is_forbidden(&error) => {
+                let (place, source) = (self.name.to_string(), error.into());
+                StoreError::NoListing { place, source }
+            }
             error => StoreError::Request { object, operation, attempts, source: error.into() },
         }
+    }
+
+    fn no_bucket(&self) -> StoreError {
+        StoreError::NoBucket { place: self.name.to_string() }
     }
 
     /// Fails if the store can only be read.
@@ -233,6 +252,27 @@ impl Store {
         }
     }
 
+    /// Opens a file of a directory of the file system; `None` if the store is none.
+    #[cfg(feature = "mirror")]
+    pub(crate) fn open_local(&self, name: &str) -> Result<Option<std::fs::File>, StoreError> {
+        let Some(directory) = &self.directory else { return Ok(None) };
+        self.check_regular(name)?;
+        let opened = std::fs::File::open(directory.join(name));
+        opened.map(Some).map_err(|error| self.local_failed(name, error))
+    }
+
+    /// The error of a read of a file of a directory of the file system.
+    #[cfg(feature = "mirror")]
+    pub(crate) fn local_failed(&self, name: &str, error: std::io::Error) -> StoreError {
+        let error = match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                Error::NotFound { path: name.to_owned(), source: error.into() }
+            }
+            _ => Error::Generic { store: LOCAL_FILES, source: error.into() },
+        };
+        self.failed(Operation::Read, name, Failure { attempts: 1, error })
+    }
+
     /// Makes a request for a range of an object, and collects its answer. `None` if there is no
     /// such object. The bytes are empty if the object ends before the range.
     async fn get_range(
@@ -245,7 +285,7 @@ impl Store {
         let options = GetOptions::new().with_range(Some(range));
         let failure = match self.try_get(name, options, limit).await {
             Ok(answer) => return Ok(Some(answer)),
-            Err(Failure { error: Error::NotFound { .. }, .. }) => return Ok(None),
+            Err(failure) if is_missing(&failure) => return Ok(None),
             Err(failure) => failure,
         };
         if is_out_of_range(&failure.error) {
@@ -294,8 +334,10 @@ impl Store {
         self.check_regular(name)?;
         match self.try_get(name, options, len).await {
             Ok((bytes, meta)) => Ok(ObjectEnd { bytes, version: ObjectVersion::of(meta) }),
-            // Azure has no such requests.
-            Err(Failure { error: Error::NotSupported { .. }, .. }) => {
+            // Azure has no such requests, and an empty object has no last bytes.
+            Err(Failure { error, .. })
+                if matches!(error, Error::NotSupported { .. }) || is_out_of_range(&error) =>
+            {
                 let path = self.path(name);
                 let found = self.request(|| self.objects.head(&path)).await;
                 let found = found.map_err(|failure| self.failed(Operation::Read, name, failure))?;
@@ -355,7 +397,7 @@ impl Store {
                 version: UpdateVersion { e_tag: meta.e_tag, version: meta.version },
                 modified: meta.last_modified.into(),
             })),
-            Err(Failure { error: Error::NotFound { .. }, .. }) => Ok(None),
+            Err(failure) if is_missing(&failure) => Ok(None),
             // The request has no condition, so this is the refusal of a long answer.
             Err(Failure { error: Error::Precondition { .. }, .. }) => {
                 Err(StoreError::TooLong { object: self.object(name), limit })
@@ -400,7 +442,7 @@ impl Store {
         let path = self.path(name);
         match self.request(|| self.objects.head(&path)).await {
             Ok(meta) => Ok(Some(meta.size)),
-            Err(Failure { error: Error::NotFound { .. }, .. }) => Ok(None),
+            Err(failure) if is_missing(&failure) => Ok(None),
             Err(failure) => Err(self.failed(Operation::Read, name, failure)),
         }
     }
@@ -441,6 +483,25 @@ impl Store {
         self.write_if(name, bytes, PutMode::Create).await
     }
 
+    /// Writes an object that is no file of a commit, if there is none of its name: a list of shards
+    /// beside them, for example. Returns whether it was written.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::ReadOnly`]; [`StoreError::Request`].
+    pub async fn create_text(&self, name: &str, text: &str) -> Result<bool, StoreError> {
+        let bytes = Bytes::copy_from_slice(text.as_bytes());
+        match self.create(name, bytes.clone()).await? {
+            Written::Done(_) => Ok(true),
+            Written::Refused { is_doubtful: false } => Ok(false),
+            // The answer to an attempt of our own may be lost.
+            Written::Refused { is_doubtful: true } => {
+                let found = self.read(name, bytes.len() as u64).await;
+                Ok(found.is_ok_and(|found| found.is_some_and(|found| found.bytes == bytes)))
+            }
+        }
+    }
+
     /// Writes an object if it has this version.
     pub(crate) async fn update(
         &self,
@@ -473,7 +534,8 @@ impl Store {
         self.check_writable()?;
         let path = self.path(name);
         match self.retries.run(|| self.objects.delete(&path)).await {
-            Ok(_) | Err(Failure { error: Error::NotFound { .. }, .. }) => Ok(()),
+            Ok(_) => Ok(()),
+            Err(failure) if is_missing(&failure) => Ok(()),
             Err(failure) => Err(self.failed(Operation::Remove, name, failure)),
         }
     }

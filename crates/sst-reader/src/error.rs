@@ -432,6 +432,12 @@ pub enum Corruption {
         /// The digest of the entries.
         found: Box<ContentDigest>,
     },
+    /// A meta file has two records of one blob that differ.
+    #[error("has two records of blob {blob} that differ")]
+    UnequalBlobs {
+        /// The blob.
+        blob: BlobNumber,
+    },
     /// A table refers to a blob that its commit does not know.
     #[error("refers to blob {blob}, which its commit does not list")]
     UnlistedBlob {

@@ -48,15 +48,12 @@ struct OfDirectory<'a> {
 }
 
 pub(crate) fn run(args: &CertificateArgs, context: Context) -> Result<Exit, CliError> {
-    let mut catalog = read_catalog(&args.dir)?;
+    let catalog = read_catalog(&args.dir)?;
     if let Some(family) = args.family {
         check_family(&catalog, family)?;
     }
-    if args.compute {
-        catalog.certificates.clear();
-    }
     let bar = |bytes| context.progress.bytes(Some(bytes), "read");
-    let certificate = Certificate::of_catalog(&catalog, args.family, bar)?;
+    let certificate = Certificate::of_catalog(&catalog, args.family, args.compute, bar)?;
     let mut output = Output::stdout();
     if context.json {
         output.report(&OfDirectory {

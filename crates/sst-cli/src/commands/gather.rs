@@ -7,11 +7,14 @@ use clap::{Args, ValueEnum};
 use indicatif::HumanBytes;
 use serde::Serialize;
 use sst_amqf::QuotientFilter;
+use sst_format::content_digest::FamilyCertificate;
 use sst_format::file_name::{FileKind, FileName};
 use sst_merge::{FragmentInfo, FragmentOverlap, Gatherer};
+use sst_object_store::{AdoptOptions, AdoptedFragment, Place};
 use sst_writer::Publisher;
 use sst_writer::publish::CommitInfo;
 
+use super::bucket::{BucketCommit, bucket};
 use super::certify_arg::CertifyArg;
 use super::merge::note_not_removed;
 use super::mode_arg::Mode;
@@ -43,12 +46,12 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct GatherArgs {
-    /// Directories to gather, or meta files of their commits
-    #[arg(required = true, value_name = "FRAGMENT", value_parser = url::path_parser())]
+    /// Directories to gather, or meta files of their commits; into a bucket also URLs
+    #[arg(required = true, value_name = "FRAGMENT", value_parser = url::parser())]
     fragments: Vec<PathBuf>,
 
-    /// Directory to publish in; it is created if it does not exist
-    #[arg(long, short, value_name = "DIR", value_parser = url::path_parser())]
+    /// Directory to publish in, which is created if it does not exist; or the URL of a bucket
+    #[arg(long, short, value_name = "DIR", value_parser = url::output_parser())]
     output: PathBuf,
 
     /// Replace the entries of the output directory, or add to them
@@ -121,6 +124,9 @@ struct GatheredFragment {
 pub(crate) fn run(args: &GatherArgs, context: Context) -> Result<Exit, CliError> {
     let started = Instant::now();
     interrupt::install();
+    if url::is_url(&args.output) {
+        return to_bucket(args, started, context);
+    }
     for path in &args.fragments {
         check_fragment(path)?;
     }
@@ -139,22 +145,49 @@ pub(crate) fn run(args: &GatherArgs, context: Context) -> Result<Exit, CliError>
     if let Some(replaced) = replaced {
         context.note(replaced.text(&args.output, args.retention));
     }
-    let mut certificates = info.certificates.iter();
-    let certificate = certificates.find(|certificate| certificate.family == args.family);
-    let sum = |of: fn(&GatheredFragment) -> u64| fragments.iter().map(of).sum();
-    let gathered = Gathered {
-        path: args.output.display().to_string(),
-        family: args.family,
-        commit: info.commit.0,
-        tables: sum(|it| it.tables),
-        entries: sum(|it| it.entries),
-        bytes: sum(|it| it.bytes),
-        digest: certificate.map(|certificate| format!("{:x}", certificate.content)),
-        seconds: started.elapsed().as_secs_f64(),
-        fragments,
-    };
+    let gathered = Gathered::new(args, fragments, info.commit.0, &info.certificates, started);
     let printed = gathered.print(context);
     printed.map_err(|error| error.after_commit(&args.output, info.commit.0))?;
+    Ok(Exit::Success)
+}
+
+/// Copies the fragments into a bucket, and publishes them there as one commit.
+fn to_bucket(args: &GatherArgs, started: Instant, context: Context) -> Result<Exit, CliError> {
+    let place = |path: &PathBuf| match path.to_str() {
+        Some(text) if url::is_url(path) => Ok(Place::from_url(text)?),
+        _ if is_directory(path)? => {
+            check_fragment(path)?;
+            Ok(Place::Directory(path.clone()))
+        }
+        _ => {
+            let text = format!("{}: into a bucket whole fragments are gathered", path.display());
+            Err(CliError::Usage(text))
+        }
+    };
+    let places = args.fragments.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+    let commit = BucketCommit {
+        family: args.family,
+        mode: args.mode,
+        certify: args.certify.certify,
+        dry_run: false,
+    };
+    let mut options = AdoptOptions::default().overlap(args.overlap.into());
+    if !args.no_filter {
+        options = options.filter(QuotientFilter::default());
+    }
+    let bar = context.progress.entries(places.len() as u64, "gather");
+    let mut fragments = Vec::new();
+    let mut paths = args.fragments.iter();
+    let adopted = commit.adopt(&bucket(&args.output)?, &places, &options, |adopted| {
+        let path = paths.next().map(|path| path.display().to_string());
+        fragments.extend(path.map(|path| GatheredFragment::adopted(path, &adopted)));
+        bar.advance(1);
+    });
+    let info = adopted.map_err(|error| error.into_interrupted(&args.output))?;
+    drop(bar);
+    let commit = info.commit.0;
+    let gathered = Gathered::new(args, fragments, commit, &info.certificates, started);
+    gathered.print(context).map_err(|error| error.after_commit(&args.output, commit))?;
     Ok(Exit::Success)
 }
 
@@ -186,6 +219,10 @@ fn gather(
 
 /// Fails if `path` is not a fragment, before anything is created for it.
 fn check_fragment(path: &Path) -> Result<(), CliError> {
+    if url::is_url(path) {
+        let text = "a bucket is gathered into a bucket: `sst pull` copies it to a path";
+        return Err(CliError::Usage(format!("{}: {text}", path.display())));
+    }
     if is_directory(path)? {
         return match read_catalog(path)? {
             catalog if catalog.is_protected => Ok(()),
@@ -203,6 +240,19 @@ fn check_fragment(path: &Path) -> Result<(), CliError> {
 }
 
 impl GatheredFragment {
+    /// A fragment in a bucket: its bytes are compared with its commit, and not with a certificate.
+    const fn adopted(path: String, adopted: &AdoptedFragment) -> Self {
+        Self {
+            path,
+            certified: false,
+            tables: adopted.tables,
+            entries: adopted.entries,
+            blobs: adopted.blobs,
+            rewritten: adopted.rewritten,
+            bytes: adopted.bytes,
+        }
+    }
+
     fn new(path: String, info: &FragmentInfo) -> Self {
         Self {
             path,
@@ -217,6 +267,29 @@ impl GatheredFragment {
 }
 
 impl Gathered {
+    fn new(
+        args: &GatherArgs,
+        fragments: Vec<GatheredFragment>,
+        commit: u32,
+        certificates: &[FamilyCertificate],
+        started: Instant,
+    ) -> Self {
+        let mut certificates = certificates.iter();
+        let certificate = certificates.find(|certificate| certificate.family == args.family);
+        let sum = |of: fn(&GatheredFragment) -> u64| fragments.iter().map(of).sum();
+        Self {
+            path: args.output.display().to_string(),
+            family: args.family,
+            commit,
+            tables: sum(|it| it.tables),
+            entries: sum(|it| it.entries),
+            bytes: sum(|it| it.bytes),
+            digest: certificate.map(|certificate| format!("{:x}", certificate.content)),
+            seconds: started.elapsed().as_secs_f64(),
+            fragments,
+        }
+    }
+
     fn print(&self, context: Context) -> Result<(), CliError> {
         let mut output = Output::stdout();
         if context.json {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use sst_object_store::{ObjectCommitRecord, block_on};
 use sst_writer::publish::{CommitKind, CommitRecord};
 
-use super::{Context, staged};
+use super::{Context, bucket};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -125,7 +125,7 @@ pub(crate) fn run(args: &LogArgs, context: Context) -> Result<Exit, CliError> {
 /// The generations of a directory of ours, newest first.
 pub(super) fn lines(dir: &Path) -> Result<Vec<Line>, CliError> {
     if url::is_url(dir) {
-        let records = block_on(ObjectCommitRecord::list(&staged::bucket(dir)?))?;
+        let records = block_on(ObjectCommitRecord::list(&bucket::bucket(dir)?))?;
         return Ok(records.iter().map(Line::of_bucket).collect());
     }
     Ok(CommitRecord::list(dir)?.iter().map(Line::of).collect())

@@ -17,6 +17,10 @@ pub(crate) struct MirrorArgs {
     #[arg(long)]
     replace: bool,
 
+    /// Read the tables and blobs that the target has, too, and copy those again that are damaged
+    #[arg(long)]
+    repair: bool,
+
     /// Highest number of files, and of pieces of 8 MiB, that are copied at once
     #[arg(long, value_name = "COUNT", default_value_t = MirrorOptions::default().parallel)]
     parallel: usize,
@@ -30,6 +34,7 @@ impl MirrorArgs {
     pub(crate) fn options(&self) -> MirrorOptions {
         MirrorOptions::default()
             .replace(self.replace)
+            .repair(self.repair)
             .parallel(self.parallel)
             .bytes_per_second(self.rate)
     }

@@ -1,5 +1,6 @@
 //! The commands. Each returns its exit code, or the error that stopped it.
 
+mod bucket;
 pub(crate) mod certificate;
 pub(crate) mod certify_arg;
 pub(crate) mod diff;
@@ -22,7 +23,6 @@ pub(crate) mod rollback;
 pub(crate) mod sample;
 pub(crate) mod scan;
 pub(crate) mod split;
-mod staged;
 pub(crate) mod table_args;
 mod target;
 pub(crate) mod verify;

@@ -11,7 +11,7 @@ use sst_writer::{PublishError, Publisher};
 use super::merge::note_not_removed;
 use super::retention_args::RetentionArgs;
 use super::target::{check_directory, error_after};
-use super::{Context, interrupt, staged};
+use super::{Context, bucket, interrupt};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Output, counted};
@@ -85,9 +85,9 @@ pub(crate) fn run(args: &RollbackArgs, context: Context) -> Result<Exit, CliErro
 
 /// Rolls a bucket back. Nothing is removed there: `sst gc` does that.
 fn in_bucket(args: &RollbackArgs, from: u32, context: Context) -> Result<Exit, CliError> {
-    let store = staged::bucket(&args.dir)?;
+    let store = bucket::bucket(&args.dir)?;
     let (commit, tables) = block_on(async {
-        let mut publisher = ObjectPublisher::new(&store, staged::options())?;
+        let mut publisher = ObjectPublisher::new(&store, bucket::options())?;
         let info =
             publisher.rollback(args.generation.map(SequenceNumber), &interrupt::monitor()).await?;
         let tables = publisher.live_tables().count();

@@ -1,18 +1,22 @@
 //! `sst sample`: writes a uniform sample. Only the sampled part of the input is read.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
 use indicatif::HumanBytes;
 use serde::Serialize;
 use sst_merge::{
     Inputs, MergeOptions, MergeReport, Sample, SampleSize, sample_into_commit, sample_into_file,
+    sample_into_output,
 };
 
 use super::Context;
+use super::bucket::{BucketCommit, WrittenObjects, bucket};
 use super::inputs::{DuplicatesArg, OpenInputs, open_inputs};
 use super::interrupt::{self, entries_monitor};
 use super::merge::note_not_removed;
+use super::mode_arg::Mode;
 use super::replaced::Replaced;
 use super::retention_args::RetentionArgs;
 use super::table_args::TableArgs;
@@ -40,8 +44,9 @@ pub(crate) struct SampleArgs {
     #[arg(required = true, value_name = "INPUT", value_parser = url::parser())]
     inputs: Vec<PathBuf>,
 
-    /// Directory to replace by the sample; or one file, if the name ends in .sst
-    #[arg(long, short, value_name = "DIR|FILE", value_parser = url::path_parser())]
+    /// Directory, or URL of a bucket, to replace by the sample; or one file, if the name ends in
+    /// .sst
+    #[arg(long, short, value_name = "DIR|FILE", value_parser = url::output_parser())]
     output: PathBuf,
 
     /// Take each key with this probability, such as 0.01 or 1%
@@ -86,6 +91,9 @@ pub(crate) fn run(args: &SampleArgs, context: Context) -> Result<Exit, CliError>
     let is_file = args.output.extension().is_some_and(|extension| extension == "sst");
     let report = match is_file {
         true => to_file(&inputs, &sample, &args.output, &options, context),
+        false if url::is_url(&args.output) => {
+            to_bucket(&inputs, &sample, &args.output, family, &options, context)
+        }
         false => to_directory(&inputs, &sample, args, family, &options, context),
     };
     let report = report.map_err(|error| error.into_interrupted(&args.output))?;
@@ -132,6 +140,25 @@ fn to_directory(
         }
         Ok(report)
     })
+}
+
+fn to_bucket(
+    inputs: &Inputs,
+    sample: &Sample,
+    url: &Path,
+    family: u32,
+    options: &MergeOptions,
+    context: Context,
+) -> Result<MergeReport, CliError> {
+    let commit = BucketCommit { family, mode: Mode::Replace, certify: false, dry_run: false };
+    let (report, _) = commit.publish(&bucket(url)?, |output| {
+        let bar = context.progress.entries_if_known(None, "sample");
+        let (output, monitor) = (Arc::new(output.clone()), entries_monitor(&bar));
+        let mut merged = sample_into_output(inputs, sample, output, options, &monitor)?;
+        let objects = WrittenObjects::from(&mut merged);
+        Ok((merged.report, objects))
+    })?;
+    Ok(report)
 }
 
 #[derive(Serialize)]

@@ -1,18 +1,26 @@
 //! `sst split`: splits tables into shards, each a directory.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use indicatif::HumanBytes;
 use serde::{Deserialize, Serialize};
-use sst_merge::{MergeError, Shard, ShardMap, split};
+use sst_merge::{
+    Inputs, MergeError, MergeOptions, MergeReport, Monitor, OlderTables, ShardMap,
+    merge_into_output, split,
+};
+use sst_object_store::block_on;
 use sst_writer::PublisherOptions;
 use sst_writer::file::AtomicFile;
 
 use super::Context;
+use super::bucket::{BucketCommit, WrittenObjects, bucket};
 use super::inputs::{DuplicatesArg, OpenInputs, open_inputs};
 use super::interrupt::entries_monitor;
 use super::merge::note_not_removed;
+use super::mode_arg::Mode;
 use super::table_args::TableArgs;
 use super::target::exists;
 use crate::error::CliError;
@@ -42,9 +50,10 @@ pub(crate) struct SplitArgs {
     #[arg(required = true, value_name = "INPUT", value_parser = url::parser())]
     inputs: Vec<PathBuf>,
 
-    /// Directory to create the shards in; it is created if it does not exist
+    /// Directory to create the shards in, which is created if it does not exist; or its URL in a
+    /// bucket
     #[arg(long, short, value_name = "DIR", required_unless_present = "which",
-        value_parser = url::path_parser())]
+        value_parser = url::output_parser())]
     output: Option<PathBuf>,
 
     /// Number of shards
@@ -102,7 +111,7 @@ fn split_into(
     context: Context,
 ) -> Result<Exit, CliError> {
     let map_path = out.join(MAP_FILE_NAME);
-    if exists(&map_path)? {
+    if is_there(&map_path)? {
         let out = out.display();
         return Err(CliError::Usage(format!("{out} holds the shards of an earlier split")));
     }
@@ -116,17 +125,67 @@ fn split_into(
         }
     };
     let options = args.tables.merge_options().duplicates(args.duplicates.into());
-    let publisher = PublisherOptions::default();
     let shards = {
         let bar = bar("split");
-        let directory = |shard: usize| out.join(shard_name(shard));
-        split(&inputs, &map, family, &options, &publisher, directory, &entries_monitor(&bar))?
+        let monitor = entries_monitor(&bar);
+        match url::is_url(out) {
+            true => split_to_bucket(out, &inputs, &map, family, &options, &monitor)?,
+            false => {
+                let publisher = PublisherOptions::default();
+                let directory = |shard: usize| out.join(shard_name(shard));
+                let shards =
+                    split(&inputs, &map, family, &options, &publisher, directory, &monitor)?;
+                shards.iter().for_each(|shard| note_not_removed(&shard.not_removed, context));
+                shards.iter().map(|shard| (shard.report, shard.commit.0)).collect()
+            }
+        }
     };
-    shards.iter().for_each(|shard| note_not_removed(&shard.not_removed, context));
     let manifest = Manifest::new(family, args.by, &map, &shards);
-    write_manifest(&map_path, &manifest)?;
+    write_manifest(out, &manifest)?;
     manifest.print(out, context).map_err(|error| error.after_output(out))?;
     Ok(Exit::Success)
+}
+
+/// Whether there is a file or an object of this name.
+fn is_there(path: &Path) -> Result<bool, CliError> {
+    if !url::is_url(path) {
+        return exists(path);
+    }
+    match url::open(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(CliError::io("look for", path, error)),
+    }
+}
+
+/// Writes the live entries of each shard below a URL: each is a bucket's directory of its own,
+/// published when it is complete. Returns the figures and the commit of each.
+fn split_to_bucket(
+    out: &Path,
+    inputs: &Inputs,
+    map: &ShardMap,
+    family: u32,
+    options: &MergeOptions,
+    monitor: &Monitor,
+) -> Result<Vec<(MergeReport, u32)>, CliError> {
+    let commit = BucketCommit { family, mode: Mode::Replace, certify: false, dry_run: false };
+    let mut shards = Vec::with_capacity(map.shard_count());
+    for (number, hashes) in map.ranges().enumerate() {
+        let store = bucket(&out.join(shard_name(number)))?;
+        let (report, info) = commit.publish(&store, |output| {
+            let Some(hashes) = hashes else {
+                return Ok((MergeReport::default(), WrittenObjects::default()));
+            };
+            let options = options.clone().older(OlderTables::none()).hashes(hashes);
+            let output = Arc::new(output.clone());
+            let mut merged = merge_into_output(inputs, output, &options, monitor)?;
+            let objects = WrittenObjects::from(&mut merged);
+            Ok((merged.report, objects))
+        })?;
+        let info = info.ok_or_else(|| CliError::Internal("a shard is published"))?;
+        shards.push((report, info.commit.0));
+    }
+    Ok(shards)
 }
 
 fn shard_name(shard: usize) -> String {
@@ -184,20 +243,19 @@ struct ManifestShard {
 }
 
 impl Manifest {
-    fn new(family: u32, by: By, map: &ShardMap, shards: &[Shard]) -> Self {
+    fn new(family: u32, by: By, map: &ShardMap, shards: &[(MergeReport, u32)]) -> Self {
         let by = match by {
             By::Entries => "entries",
             By::Hashes => "hashes",
         };
-        let shards = map.first_hashes().zip(shards).enumerate().map(|(number, (first, shard))| {
-            ManifestShard {
-                directory: shard_name(number),
-                first_hash: format!("{first:016x}"),
-                entries: shard.report.entries,
-                tables: shard.report.tables,
-                bytes: shard.report.table_bytes,
-                commit: shard.commit.0,
-            }
+        let shards = map.first_hashes().zip(shards).enumerate();
+        let shards = shards.map(|(number, (first, (report, commit)))| ManifestShard {
+            directory: shard_name(number),
+            first_hash: format!("{first:016x}"),
+            entries: report.entries,
+            tables: report.tables,
+            bytes: report.table_bytes,
+            commit: *commit,
         });
         Self { version: 1, family, by: by.to_owned(), shards: shards.collect() }
     }
@@ -229,20 +287,33 @@ impl Manifest {
     }
 }
 
-fn write_manifest(path: &Path, manifest: &Manifest) -> Result<(), CliError> {
-    let mut text = serde_json::to_vec_pretty(manifest)
-        .map_err(|error| CliError::io("write to", path, error.into()))?;
-    text.push(b'\n');
+fn write_manifest(out: &Path, manifest: &Manifest) -> Result<(), CliError> {
+    let path = out.join(MAP_FILE_NAME);
+    let text = serde_json::to_string_pretty(manifest);
+    let text = text.map_err(|error| CliError::io("write to", &path, error.into()))? + "\n";
+    if url::is_url(out) {
+        let store = bucket(out)?;
+        return match block_on(store.create_text(MAP_FILE_NAME, &text))? {
+            true => Ok(()),
+            false => {
+                let error = io::ErrorKind::AlreadyExists.into();
+                Err(CliError::io("write to", &path, error))
+            }
+        };
+    }
     let write = || {
-        let mut file = AtomicFile::create(path)?;
+        let mut file = AtomicFile::create(&path)?;
         file.write(&text)?;
         file.persist()
     };
-    write().map_err(|error| CliError::io("write to", path, error.source))
+    write().map_err(|error| CliError::io("write to", &path, error.source))
 }
 
 fn read_manifest(path: &Path) -> Result<Manifest, CliError> {
-    let text = regular::read(path, regular::MAX_TEXT_LEN)
-        .map_err(|error| CliError::io("read", path, error))?;
+    let text = match url::is_url(path) {
+        true => url::read(path, regular::MAX_TEXT_LEN),
+        false => regular::read(path, regular::MAX_TEXT_LEN),
+    };
+    let text = text.map_err(|error| CliError::io("read", path, error))?;
     serde_json::from_slice(&text).map_err(|error| CliError::io("read", path, error.into()))
 }

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sst_format::SequenceNumber;
-use sst_writer::publish::FIRST_COMMIT_FILE_NAME;
 use sst_writer::{Publisher, PublisherOptions};
 
 use crate::error::CliError;
@@ -112,13 +111,11 @@ pub(super) fn check_directory(directory: &Path) -> Result<(), CliError> {
     match read_catalog(directory) {
         Ok(catalog) if catalog.is_protected => Ok(()),
         Ok(_) => Err(CliError::Original(directory.to_owned())),
-        // This marker shows that a publisher of ours left the files.
-        Err(CliError::NoCurrent { has_files: true, .. })
-            if !exists(&directory.join(FIRST_COMMIT_FILE_NAME))? =>
-        {
+        Err(CliError::NoCurrent { has_files: true, .. }) => {
             Err(CliError::NotOurs(directory.to_owned()))
         }
-        Err(CliError::NoCurrent { .. }) => Ok(()),
+        // A marker shows that a publisher of ours left the files.
+        Err(CliError::NoCurrent { .. } | CliError::NoFirstCommit(_)) => Ok(()),
         Err(error) => Err(error),
     }
 }

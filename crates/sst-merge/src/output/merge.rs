@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use sst_format::hash_ranges::HashRanges;
 use sst_format::monitor::{Meter, Phase, Progress};
+use sst_format::protection::BlobRecord;
 use sst_format::{SequenceNumber, SstMeta};
 use sst_reader::{Catalog, ReaderOptions};
-use sst_writer::file::FileError;
-use sst_writer::publish::{Commit, CommitKind};
+use sst_writer::file::{FileError, RemoteOutput};
+use sst_writer::publish::{Commit, CommitKind, TaskTable};
 use sst_writer::{Publisher, WriterOptions};
 
 use super::commit_target::CommitTarget;
 use super::file_target::FileTarget;
+use super::remote_target::RemoteTarget;
 use super::table_splitter::{TableSplitter, Written};
 use super::target::Target;
 use crate::certify::merged_in_place::MergedInPlace;
@@ -134,6 +136,68 @@ fn parts_into_commit(
     let target = CommitTarget::new(commit, writer_options(options), monitor);
     let (counts, written, target) = write(inputs, parts, target, options, monitor)?;
     Ok(MergeReport::new(counts, written, target.copied_blobs()))
+}
+
+/// A merge that was written to a place which is no directory of the file system.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RemoteMerge {
+    /// Its figures.
+    pub report: MergeReport,
+    /// Its tables, in the order of their hashes.
+    pub tables: Vec<TaskTable>,
+    /// The blobs to which they refer.
+    pub blobs: Vec<BlobRecord>,
+}
+
+/// Merges inputs into tables at a place that is no directory of the file system, such as a bucket,
+/// which gets them while they are written. Nothing is published: that is up to the caller.
+///
+/// Blobs are copied: those of directories as they are stored, and those of stores by their values,
+/// of which one at a time is in memory.
+///
+/// # Errors
+///
+/// [`MergeError`]. Files that were complete before stay at the place.
+pub fn merge_into_output(
+    inputs: &Inputs,
+    output: Arc<dyn RemoteOutput>,
+    options: &MergeOptions,
+    monitor: &Monitor,
+) -> Result<RemoteMerge, MergeError> {
+    parts_into_output(inputs, &all_keys(options), output, options, monitor)
+}
+
+/// Writes a sample of the live entries of the inputs, like [`merge_into_output`].
+/// [`MergeOptions::hashes`] and [`MergeOptions::older`] are ignored. O(size of the sample).
+///
+/// # Errors
+///
+/// As [`merge_into_output`].
+pub fn sample_into_output(
+    inputs: &Inputs,
+    sample: &Sample,
+    output: Arc<dyn RemoteOutput>,
+    options: &MergeOptions,
+    monitor: &Monitor,
+) -> Result<RemoteMerge, MergeError> {
+    let options = options.clone().older(OlderTables::none());
+    let parts = sample.parts(inputs, options.duplicates)?;
+    parts_into_output(inputs, &parts, output, &options, monitor)
+}
+
+fn parts_into_output(
+    inputs: &Inputs,
+    parts: &[SampleWindow],
+    output: Arc<dyn RemoteOutput>,
+    options: &MergeOptions,
+    monitor: &Monitor,
+) -> Result<RemoteMerge, MergeError> {
+    let target = RemoteTarget::new(output, writer_options(options), monitor);
+    let (counts, written, target) = write(inputs, parts, target, options, monitor)?;
+    let report = MergeReport::new(counts, written, target.copied_blobs());
+    let RemoteTarget { tables, blobs, .. } = target;
+    Ok(RemoteMerge { report, tables, blobs })
 }
 
 /// Merges inputs into one table in a file of its own. `None` if there is no entry: a table needs

@@ -19,16 +19,18 @@ use crate::{Store, StoreError};
 pub(super) struct DirectoryTarget {
     replica: Arc<Replica>,
     pub(super) store: Store,
+    /// Whether files of the newest commit whose bytes are wrong are replaced.
+    repair: bool,
 }
 
 impl DirectoryTarget {
     /// Locks the directory, which is created if it is missing.
-    pub(super) async fn open(directory: &Path) -> Result<Self, StoreError> {
+    pub(super) async fn open(directory: &Path, repair: bool) -> Result<Self, StoreError> {
         let path = directory.to_owned();
         let open = move || Ok(Replica::open(path, &PublisherOptions::default())?);
         let replica = Arc::new(blocking(open).await?);
         let store = Store::from_directory(directory)?;
-        Ok(Self { replica, store })
+        Ok(Self { replica, store, repair })
     }
 
     /// The numbered files that are there, and their lengths.
@@ -38,8 +40,14 @@ impl DirectoryTarget {
     }
 
     pub(super) async fn create(&self, name: FileName) -> Result<ReplicaFile, StoreError> {
-        let replica = Arc::clone(&self.replica);
-        blocking(move || Ok(replica.create(name)?)).await
+        let (replica, repair) = (Arc::clone(&self.replica), self.repair);
+        blocking(move || {
+            Ok(match repair {
+                true => replica.create_again(name)?,
+                false => replica.create(name)?,
+            })
+        })
+        .await
     }
 
     /// Removes files that the newest commit does not have.

@@ -21,6 +21,11 @@ pub struct MirrorOptions {
     /// Whether a target may have a commit that is none of the source's: it is then replaced.
     /// Default: `false`.
     pub replace: bool,
+    /// Whether the files that the target has are read and verified, and copied again if their bytes
+    /// are not those of their commit. Otherwise only those are copied again that are missing or have
+    /// another length. A damaged meta file is not repaired: its commit cannot be read, so copy into
+    /// a new place. Default: `false`.
+    pub repair: bool,
     /// The shard to copy into a directory, instead of everything. Default: everything.
     pub shard: Option<ShardNumber>,
     /// Number of generations before the newest whose files stay in a directory, for a rollback.
@@ -39,6 +44,7 @@ impl Default for MirrorOptions {
             piece_len: 8 << 20,
             bytes_per_second: None,
             replace: false,
+            repair: false,
             shard: None,
             keep_generations: 1,
             grace: Duration::from_secs(24 * 60 * 60),
@@ -72,6 +78,14 @@ impl MirrorOptions {
     #[must_use]
     pub fn replace(mut self, replace: bool) -> Self {
         self.replace = replace;
+        self
+    }
+
+    /// Sets whether the files that the target has are verified, and copied again if they are
+    /// damaged.
+    #[must_use]
+    pub fn repair(mut self, repair: bool) -> Self {
+        self.repair = repair;
         self
     }
 

@@ -55,7 +55,8 @@ pub async fn pull(
 /// Makes the newest commit of a source the newest commit of a target, with the same files.
 ///
 /// Files that the newest commit of the target has are not copied, unless one is missing or has
-/// another length there: then it is copied again. Of the others, those that are
+/// another length there: then it is copied again. With [`MirrorOptions::repair`] they are read, too,
+/// and copied again if their bytes are wrong. Of the others, those that are
 /// there with the right length, because a mirror was interrupted, are read and verified; the rest
 /// is copied, and every byte is verified on its way by the chain of checksums. Then the commit
 /// becomes visible in one step. It needs memory for [`MirrorOptions::parallel`] pieces, whatever
@@ -150,7 +151,7 @@ async fn mirror_commit(
     options: &MirrorOptions,
     monitor: &Monitor,
 ) -> Result<MirrorReport, StoreError> {
-    let mut target = Target::open(place, monitor).await?;
+    let mut target = Target::open(place, options, monitor).await?;
     let newest = target.commit().await?;
     let before = newest.as_ref().map(RemoteCommit::identity);
     let mut report = MirrorReport::new(commit.identity(), before);
@@ -163,7 +164,9 @@ async fn mirror_commit(
         check_held(&target, newest.shard(), commit.shard())?;
         return Err(conflict(source, &target, newest));
     }
-    let names = Plan::new(commit, newest.as_ref(), &target.present().await?, target.store())?;
+    let (newest_of, repair) = (newest.as_ref(), options.repair);
+    let present = target.present().await?;
+    let names = Plan::new(commit, newest_of, &present, target.store(), repair)?;
     if !is_changed && names.new_names().is_empty() {
         report.kept_files = names.kept;
         report.set_tidied(target.end(None, options).await?);
@@ -171,7 +174,8 @@ async fn mirror_commit(
     }
     target.claim(&names.new_names(), commit, options).await?;
     // Looked at again: before the claim, others may have written.
-    let plan = Plan::new(commit, newest.as_ref(), &target.present().await?, target.store())?;
+    let present = target.present().await?;
+    let plan = Plan::new(commit, newest_of, &present, target.store(), repair)?;
     let commits = Commits { copied: commit, newest: newest.as_ref() };
     let target = transfer(source, target, plan, commits, options, monitor, &mut report).await?;
     report.set_tidied(target.end(is_changed.then_some(commit), options).await?);

@@ -5,6 +5,7 @@ mod bucket_target;
 mod directory_target;
 mod follow;
 mod gate;
+mod local_copy;
 mod mirror_options;
 mod mirror_report;
 mod mirror_run;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sst_format::file_name::FileName;
+use sst_format::file_name::{FileKind, FileName};
 
 use crate::commit::Described;
 use crate::{CommitFile, RemoteCommit, Store, StoreError};
@@ -21,14 +21,16 @@ pub(super) struct Plan {
     /// states too.
     pub(super) missing: Vec<PlannedFile>,
     /// Files of the right name and length that no commit of the target vouches for: left by a
-    /// mirror that was interrupted, or by another writer. They are read and verified.
+    /// mirror that was interrupted, or by another writer. In a repair, all tables and blobs that the
+    /// newest commit has, too. They are read and verified.
     pub(super) unverified: Vec<PlannedFile>,
     /// Number of files that the newest commit of the target has too.
     pub(super) kept: u64,
 }
 
 impl Plan {
-    /// Compares a commit with the newest commit of a target, and with the files that are there.
+    /// Compares a commit with the newest commit of a target, and with the files that are there, whose
+    /// bytes a repair does not trust.
     ///
     /// # Errors
     ///
@@ -38,8 +40,9 @@ impl Plan {
         newest: Option<&RemoteCommit>,
         present: &BTreeMap<FileName, u64>,
         target: &Store,
+        repair: bool,
     ) -> Result<Self, StoreError> {
-        Self::of(commit.keyed_files(), newest, present, target)
+        Self::of(commit.keyed_files(), newest, present, target, repair)
     }
 
     /// [`Plan::new`] for some files of a commit.
@@ -48,6 +51,7 @@ impl Plan {
         newest: Option<&RemoteCommit>,
         present: &BTreeMap<FileName, u64>,
         target: &Store,
+        repair: bool,
     ) -> Result<Self, StoreError> {
         // A target without a commit has no files that a commit vouches for.
         let known = newest.map_or_else(BTreeMap::new, RemoteCommit::keyed_files);
@@ -55,7 +59,12 @@ impl Plan {
         for (name, (file, described)) in files {
             match known.get(&name) {
                 Some((known, _)) if *known == file && present.get(&name) == Some(&file.len) => {
-                    plan.kept += 1;
+                    // Reading the commit has verified the heads of its meta files, and they cannot be
+                    // replaced.
+                    match repair && name.kind != FileKind::Meta {
+                        true => plan.unverified.push(PlannedFile { file, described }),
+                        false => plan.kept += 1,
+                    }
                 }
                 // The target is damaged: the file was removed or cut.
                 Some((known, _)) if *known == file => {

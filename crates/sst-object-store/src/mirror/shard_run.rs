@@ -55,7 +55,7 @@ pub(super) async fn copy_shard(
         let (place, index, count) = (source.name().to_owned(), shard.index, shard.count);
         return Err(StoreError::SourceIsShard { place, index, count });
     }
-    let target = Target::open(place, monitor).await?;
+    let target = Target::open(place, options, monitor).await?;
     let newest = target.commit().await?;
     let shard = Shard::new(number.index(), number.count(), number.hashes());
     let shard = shard.with_source(commit.identity());
@@ -63,7 +63,16 @@ pub(super) async fn copy_shard(
     let held = newest.as_ref().and_then(RemoteCommit::shard);
     let mut report = MirrorReport::new(commit.identity(), held.map(|held| held.source_identity()));
     if let Some(newest) = newest.as_ref().filter(|newest| newest.shard() == Some(shard)) {
+        let mut target = target;
         report.kept_files = newest.files().len() as u64;
+        if options.repair {
+            report.kept_files = 0;
+            let present = target.present().await?;
+            let files = newest.keyed_files();
+            let plan = Plan::of(files, Some(newest), &present, target.store(), true)?;
+            let commits = Commits { copied: newest, newest: Some(newest) };
+            target = transfer(source, target, plan, commits, options, monitor, &mut report).await?;
+        }
         report.set_tidied(target.end(None, options).await?);
         return Ok(report);
     }
@@ -142,7 +151,8 @@ impl ShardRun<'_> {
         report: &mut MirrorReport,
     ) -> Result<Target, StoreError> {
         let present = target.present().await?;
-        let plan = Plan::of(files, self.newest.as_ref(), &present, target.store())?;
+        let plan =
+            Plan::of(files, self.newest.as_ref(), &present, target.store(), self.options.repair)?;
         let commits = Commits { copied: self.commit, newest: self.newest.as_ref() };
         transfer(self.source, target, plan, commits, self.options, self.monitor, report).await
     }

@@ -33,9 +33,15 @@ pub(super) enum TargetFile {
 impl Target {
     /// Opens a place for writing: locks a directory, or reads `CURRENT` of a bucket.
     /// Reads of a bucket end when the monitor is cancelled.
-    pub(super) async fn open(place: &Place, monitor: &Monitor) -> Result<Self, StoreError> {
+    pub(super) async fn open(
+        place: &Place,
+        options: &MirrorOptions,
+        monitor: &Monitor,
+    ) -> Result<Self, StoreError> {
         match place {
-            Place::Directory(path) => DirectoryTarget::open(path).await.map(Self::Directory),
+            Place::Directory(path) => {
+                DirectoryTarget::open(path, options.repair).await.map(Self::Directory)
+            }
             Place::Bucket(store) => {
                 BucketTarget::open(&store.monitored(monitor)).await.map(Self::Bucket)
             }

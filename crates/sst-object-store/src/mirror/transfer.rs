@@ -9,6 +9,7 @@ use sst_format::file_name::FileKind;
 use tokio::task::JoinSet;
 
 use super::gate::{Gate, Permit};
+use super::local_copy::LocalCopy;
 use super::plan::PlannedFile;
 use super::target::Target;
 use super::{MirrorOptions, MirrorReport};
@@ -124,6 +125,14 @@ impl Transfer {
         let file = &planned.file;
         let object = || self.source.object(&file.name.to_string());
         let mut check = planned.described.check(file, &self.source).await?;
+        let name = file.name.to_string();
+        if let Target::Directory(target) = &*self.target
+            && let Some(source) = self.source.open_local(&name)?
+        {
+            let copy = LocalCopy { store: self.source.clone(), name, source, check };
+            let output = target.create(file.name).await?;
+            return copy.run(file.len, output, Arc::clone(&self.gate)).await;
+        }
         let piece_len = match *self.target {
             Target::Directory(_) => self.piece_len(file.len, &self.source),
             // Each piece is a part of an upload.

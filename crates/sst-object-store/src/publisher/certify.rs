@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use sst_format::content_digest::ContentDigest;
+use sst_format::protection::BlobRecord;
+use sst_format::{SequenceNumber, SstMeta};
 use sst_reader::{Access, BlockCache, Catalog, ReaderOptions, SstSet};
 
 use super::ObjectCommit;
-use crate::{Monitor, StoreError, StoreFiles};
+use crate::{Monitor, Store, StoreError, StoreFiles};
 
 /// Room for blocks, in bytes. Walks do not use the cache, only the opening of a table does.
 const CACHE_CAPACITY: u64 = 1 << 20;
@@ -38,19 +40,46 @@ impl ObjectCommit<'_> {
     /// Reads the commit back: every byte of its own tables, and all live entries of its family.
     /// Returns their digest. O(bytes of the family).
     pub(super) async fn read_back(&self, monitor: &Monitor) -> Result<ContentDigest, StoreError> {
-        let store = self.publisher.store.clone();
         let base = self.publisher.base.commit.as_ref().map(crate::RemoteCommit::sequence);
-        let (family, tables) = (self.family, self.tables.clone());
-        let obsolete: Vec<_> = self.obsolete.iter().copied().collect();
-        let blobs: Vec<_> = self.blob_records()?.into_iter().flatten().collect();
+        let tables = UnpublishedTables {
+            store: self.publisher.store.clone(),
+            base,
+            family: self.family,
+            tables: self.tables.clone(),
+            obsolete: self.obsolete.iter().copied().collect(),
+            blobs: self.blob_records()?.into_iter().flatten().collect(),
+        };
+        tables.digest(monitor).await
+    }
+}
+
+/// Tables in a bucket that no commit names yet, on top of a commit.
+pub(super) struct UnpublishedTables {
+    pub(super) store: Store,
+    /// The newest commit; `None` if the tables are looked at for themselves.
+    pub(super) base: Option<SequenceNumber>,
+    pub(super) family: u32,
+    /// The tables, oldest first.
+    pub(super) tables: Vec<(SequenceNumber, SstMeta)>,
+    /// Tables of the commit that they replace.
+    pub(super) obsolete: Vec<SequenceNumber>,
+    /// The blobs to which the tables refer.
+    pub(super) blobs: Vec<BlobRecord>,
+}
+
+impl UnpublishedTables {
+    /// Reads every byte of the tables, and all live entries of the family. Returns their digest.
+    /// O(bytes of the family).
+    pub(super) async fn digest(self, monitor: &Monitor) -> Result<ContentDigest, StoreError> {
         let monitor = monitor.clone();
         let read = move || {
+            let Self { store, base, family, tables, obsolete, blobs } = self;
             let options = ReaderOptions::default()
                 .access(Access::Read)
                 .cache(BlockCache::new(CACHE_CAPACITY))
                 .files(Arc::new(StoreFiles::new(&store)));
             let catalog = match base {
-                None => Catalog::empty(store.name()),
+                None => Catalog::empty_with(store.name(), &options),
                 Some(base) => {
                     let catalog = Catalog::read_with(store.name(), &options)?;
                     if catalog.commit != base {

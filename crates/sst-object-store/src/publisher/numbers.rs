@@ -93,6 +93,13 @@ impl Numbers {
         Ok(())
     }
 
+    /// The first numbers of the claimed blocks, once all claims are renewed.
+    pub(super) async fn renewed_claims(&self) -> Result<Vec<u32>, StoreError> {
+        let mut state = self.state.lock().await;
+        state.renew_if_old(&self.store, Duration::ZERO).await?;
+        Ok(state.claims.iter().map(|claim| claim.block().first().0).collect())
+    }
+
     /// Tells other writers that the numbers are done with.
     pub(super) async fn release(&self) -> Result<(), StoreError> {
         let mut state = self.state.lock().await;

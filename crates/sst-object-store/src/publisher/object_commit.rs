@@ -2,20 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sst_format::block::BLOCK_HEADER_LEN;
-use sst_format::content_digest::FamilyCertificate;
+use sst_format::content_digest::{ContentDigest, FamilyCertificate};
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::meta_head::CommitKind;
 use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber, SstMeta};
-use sst_writer::blob::encode_blob;
-use sst_writer::publish::NewCommit;
-use sst_writer::{PublishError, StreamingSstWriter, WriterOptions};
+use sst_writer::publish::{NewCommit, TaskTable};
+use sst_writer::{PublishError, WriterOptions};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
-use super::object_sink::ObjectSink;
-use super::{FinishedObjectTable, ObjectPublisher, ObjectTableWriter};
+use super::added_tasks::AddedTasks;
+use super::{FinishedObjectTable, ObjectOutput, ObjectPublisher, ObjectTableWriter};
 use crate::commit::Swap;
-use crate::upload::upload_bytes;
 use crate::{Monitor, RemoteCommit, Store, StoreError};
 
 /// How many commits of other writers may overtake one commit.
@@ -42,6 +40,10 @@ pub struct ObjectCommit<'p> {
     live: BTreeSet<SequenceNumber>,
     #[cfg(feature = "read")]
     pub(super) adopted: super::adopt_options::AdoptedTables,
+    /// The tasks whose tables were added.
+    pub(super) tasks: AddedTasks,
+    /// The digest of the live entries of the family, as the caller knows it.
+    pub(super) content: Option<ContentDigest>,
     /// The earlier commit that this one makes live again; `None` if it continues the newest one.
     rollback_to: Option<RemoteCommit>,
 }
@@ -73,6 +75,8 @@ impl<'p> ObjectCommit<'p> {
             live: BTreeSet::new(),
             #[cfg(feature = "read")]
             adopted: Default::default(),
+            tasks: AddedTasks::default(),
+            content: None,
             rollback_to: None,
         }
     }
@@ -107,20 +111,61 @@ impl<'p> ObjectCommit<'p> {
         &self,
         options: WriterOptions,
     ) -> Result<ObjectTableWriter, StoreError> {
-        let publisher = &*self.publisher;
-        let sequence = publisher.numbers.next(SequenceNumber(0)).await?;
-        let name = FileName { sequence, kind: FileKind::Sst }.to_string();
-        let piece_len = publisher.options.piece_len.max(1);
-        let places = std::sync::Arc::clone(&publisher.places);
-        let sink = ObjectSink::start(&publisher.store, name, piece_len, places);
-        Ok(ObjectTableWriter::new(StreamingSstWriter::new(sink, options), sequence))
+        self.publisher.create_table(options).await
     }
 
     /// Adds a finished table. If tables of a commit share a key, the table added last wins.
     pub fn add_table(&mut self, table: FinishedObjectTable) {
         let FinishedObjectTable { sequence, meta, blobs } = table;
+        self.add_described(sequence, meta, blobs);
+    }
+
+    pub(super) fn add_described(
+        &mut self,
+        sequence: SequenceNumber,
+        meta: SstMeta,
+        blobs: Vec<BlobNumber>,
+    ) {
         self.tables.push((sequence, meta));
         self.blobs.push(blobs);
+    }
+
+    /// The bucket, as the place to which a load or a merge streams its tables and blobs
+    /// ([`ObjectCommit::add_written`]).
+    #[must_use]
+    pub fn output(&self) -> ObjectOutput {
+        let ObjectPublisher { store, numbers, places, options, .. } = &*self.publisher;
+        ObjectOutput::new(store, numbers, places, options)
+    }
+
+    /// Runs a function that writes to [`ObjectCommit::output`], and waits for its uploads: the task
+    /// of the caller stops meanwhile, and the threads of the runtime go on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Runtime`] on a runtime of one thread, which could not go on.
+    pub fn write_blocking<T>(
+        &self,
+        write: impl FnOnce(&ObjectOutput) -> T,
+    ) -> Result<T, StoreError> {
+        if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+            return Err(StoreError::Runtime { source: std::io::ErrorKind::WouldBlock.into() });
+        }
+        let output = self.output();
+        Ok(tokio::task::block_in_place(|| write(&output)))
+    }
+
+    /// Adds tables and blobs that were written to [`ObjectCommit::output`]. If tables of a commit
+    /// share a key, the table added last wins.
+    pub fn add_written(
+        &mut self,
+        tables: impl IntoIterator<Item = TaskTable>,
+        blobs: impl IntoIterator<Item = BlobRecord>,
+    ) {
+        self.made_blobs.extend(blobs.into_iter().map(|blob| (blob.number, blob)));
+        for TaskTable { sequence, meta, blobs, .. } in tables {
+            self.add_described(sequence, meta, blobs);
+        }
     }
 
     /// Uploads a blob, to which a table of this commit can refer. The value and its stored form are
@@ -130,22 +175,9 @@ impl<'p> ObjectCommit<'p> {
     ///
     /// [`StoreError::Write`]; [`StoreError::Request`].
     pub async fn create_blob(&mut self, value: impl AsRef<[u8]>) -> Result<BlobNumber, StoreError> {
-        let publisher = &*self.publisher;
-        let (blob, bytes) = encode_blob(value.as_ref(), publisher.options.blob_compression)?;
-        debug_assert!(bytes.len() >= BLOCK_HEADER_LEN);
-        let sequence = publisher.numbers.next(SequenceNumber(0)).await?;
-        let name = FileName { sequence, kind: FileKind::Blob }.to_string();
-        self.put(name, bytes).await?;
-        let number = BlobNumber(sequence.0);
-        let record = BlobRecord { number, file_size: blob.file_size, header: blob.header };
-        self.made_blobs.insert(number, record);
-        Ok(number)
-    }
-
-    async fn put(&self, name: String, bytes: Vec<u8>) -> Result<(), StoreError> {
-        let publisher = &*self.publisher;
-        let piece_len = publisher.options.piece_len.max(1);
-        upload_bytes(&publisher.store, name, bytes.into(), piece_len, &publisher.places).await
+        let record = self.publisher.create_blob(value.as_ref()).await?;
+        self.made_blobs.insert(record.number, record);
+        Ok(record.number)
     }
 
     /// Makes a table of the newest commit obsolete: readers of this commit do not see it.
@@ -166,7 +198,7 @@ impl<'p> ObjectCommit<'p> {
     }
 
     /// The live tables of the newest commit of this family.
-    fn live_of_family(&self) -> BTreeSet<SequenceNumber> {
+    pub(super) fn live_of_family(&self) -> BTreeSet<SequenceNumber> {
         let live = self.publisher.live_tables().filter(|(of, _)| *of == self.family);
         live.map(|(_, table)| table.sequence).collect()
     }
@@ -212,10 +244,12 @@ impl<'p> ObjectCommit<'p> {
             let sequence = metas.newest;
             let done = ObjectCommitInfo { commit: sequence, rebased, certificates };
             self.publisher.numbers.check().await?;
+            self.tasks.check(&self.publisher.store).await?;
             monitor.check()?;
             let is_doubtful = match self.publisher.replace_current(sequence).await? {
                 Swap::Done => {
                     self.publisher.refresh().await?;
+                    self.tasks.release(&self.publisher.store).await;
                     return Ok(done);
                 }
                 Swap::Lost { is_doubtful } => is_doubtful,
@@ -258,8 +292,13 @@ impl<'p> ObjectCommit<'p> {
             return Ok(certificates);
         }
         certificates.retain(|known| known.family != self.family);
-        if self.is_certified(rebased) {
-            let content = self.read_back(monitor).await?;
+        // What the caller knows is that of the commit on top of the one that it has seen.
+        let known = self.content.filter(|_| rebased == 0);
+        let content = match known {
+            None if self.is_certified(rebased) => Some(self.read_back(monitor).await?),
+            known => known,
+        };
+        if let Some(content) = content {
             certificates.push(FamilyCertificate { family: self.family, content });
             certificates.sort_by_key(|known| known.family);
         }
@@ -306,22 +345,22 @@ impl<'p> ObjectCommit<'p> {
         for sequence in metas.redescribed() {
             older.push(self.read_meta(sequence).await?);
         }
-        // Above the commit that is replaced, and in the order of their numbers, which start at 1:
-        // before the first commit the last one is 0.
-        let mut above = publisher.current().unwrap_or_default();
+        // Above the commit that is replaced and the files of tasks, and in the order of their
+        // numbers, which start at 1: before the first commit the last one is 0.
+        let mut above = publisher.current().unwrap_or_default().max(self.tasks.highest());
         let mut numbers = Vec::with_capacity(metas.part_count());
         for _ in 0..metas.part_count() {
             above = publisher.numbers.next(above).await?;
             numbers.push(above);
         }
         let newest = publisher.numbers.next(above).await?;
-        let name = |sequence| FileName { sequence, kind: FileKind::Meta }.to_string();
+        let name = |sequence| FileName { sequence, kind: FileKind::Meta };
         for (index, number) in numbers.iter().copied().enumerate() {
             let bytes = metas.part(index, number, newest)?;
-            self.put(name(number), bytes).await?;
+            publisher.put(name(number), bytes).await?;
         }
         let bytes = metas.newest(newest, &older)?;
-        self.put(name(newest), bytes).await?;
+        publisher.put(name(newest), bytes).await?;
         Ok(WrittenMetas { parts: numbers, newest })
     }
 

@@ -1,20 +1,25 @@
 //! The publisher of a bucket.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sst_format::SequenceNumber;
+use sst_format::file_name::{FileKind, FileName};
 use sst_format::meta_file::TableRecord;
 use sst_format::meta_head::MetaLimits;
-use sst_writer::publish::CommitBase;
+use sst_format::protection::BlobRecord;
+use sst_format::{BlobNumber, SequenceNumber};
+use sst_writer::blob::encode_blob;
+use sst_writer::publish::{CommitBase, JobId};
 use sst_writer::table::Compression;
+use sst_writer::{StreamingSstWriter, WriterOptions};
 use tokio::sync::Semaphore;
 
-use super::ObjectCommit;
 use super::numbers::Numbers;
+use super::object_sink::ObjectSink;
+use super::{ObjectCommit, ObjectTableWriter};
 use crate::claims::Owner;
 use crate::commit::{CurrentObject, Swap, replace_current};
+use crate::upload::upload_bytes;
 use crate::{RemoteCommit, Store, StoreError};
 
 /// Options of an [`ObjectPublisher`]. Start from the default and change single fields.
@@ -134,7 +139,7 @@ impl ObjectPublisherOptions {
 pub struct ObjectPublisher {
     pub(super) store: Store,
     pub(super) options: ObjectPublisherOptions,
-    pub(super) numbers: Numbers,
+    pub(super) numbers: Arc<Numbers>,
     /// Places in memory for pieces.
     pub(super) places: Arc<Semaphore>,
     pub(super) base: Base,
@@ -155,12 +160,20 @@ impl ObjectPublisher {
     ///
     /// [`StoreError::ReadOnly`].
     pub fn new(store: &Store, options: ObjectPublisherOptions) -> Result<Self, StoreError> {
+        Self::with_owner(store, JobId::random().new_owner(), options)
+    }
+
+    /// As [`ObjectPublisher::new`], with the owner of the claims.
+    pub(super) fn with_owner(
+        store: &Store,
+        owner: u64,
+        options: ObjectPublisherOptions,
+    ) -> Result<Self, StoreError> {
         store.check_writable()?;
-        // Each `RandomState` has other keys.
-        let owner = Owner::Publisher(RandomState::new().hash_one(store.name()));
+        let owner = Owner::Publisher(owner);
         Ok(Self {
             store: store.clone(),
-            numbers: Numbers::new(store, owner, options.claim_renewal),
+            numbers: Arc::new(Numbers::new(store, owner, options.claim_renewal)),
             places: Arc::new(Semaphore::new(options.parallel.max(1))),
             base: Base::empty(store),
             options,
@@ -202,6 +215,34 @@ impl ObjectPublisher {
     /// [`StoreError::Request`]; the grace period releases the claims then.
     pub async fn close(self) -> Result<(), StoreError> {
         self.numbers.release().await
+    }
+
+    /// Starts a table.
+    pub(super) async fn create_table(
+        &self,
+        options: WriterOptions,
+    ) -> Result<ObjectTableWriter, StoreError> {
+        let sequence = self.numbers.next(SequenceNumber(0)).await?;
+        let name = FileName { sequence, kind: FileKind::Sst }.to_string();
+        let piece_len = self.options.piece_len.max(1);
+        let sink = ObjectSink::start(&self.store, name, piece_len, Arc::clone(&self.places));
+        Ok(ObjectTableWriter::new(StreamingSstWriter::new(sink, options), sequence))
+    }
+
+    /// Uploads a blob.
+    pub(super) async fn create_blob(&self, value: &[u8]) -> Result<BlobRecord, StoreError> {
+        let (blob, bytes) = encode_blob(value, self.options.blob_compression)?;
+        let sequence = self.numbers.next(SequenceNumber(0)).await?;
+        self.put(FileName { sequence, kind: FileKind::Blob }, bytes).await?;
+        let number = BlobNumber(sequence.0);
+        Ok(BlobRecord { number, file_size: blob.file_size, header: blob.header })
+    }
+
+    /// Uploads an object whose bytes are in memory.
+    pub(super) async fn put(&self, name: FileName, bytes: Vec<u8>) -> Result<(), StoreError> {
+        let piece_len = self.options.piece_len.max(1);
+        let name = name.to_string();
+        upload_bytes(&self.store, name, bytes.into(), piece_len, &self.places).await
     }
 
     /// Reads the newest commit.

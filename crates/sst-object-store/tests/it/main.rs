@@ -33,4 +33,8 @@ mod shards;
 #[cfg(test)]
 mod special_files;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tasks;

@@ -417,3 +417,61 @@ async fn a_mirror_repairs_files_that_are_gone_or_short() {
         assert_eq!(files(&fresh), files(&db));
     }
 }
+
+/// A byte of a file of the target was flipped. A mirror that repairs finds it, without and with a
+/// new commit of the source; any other does not read the files that are there.
+#[tokio::test]
+async fn a_repair_finds_and_copies_damaged_files() {
+    for is_new in [false, true] {
+        let scratch = Scratch::new();
+        let (db, copy) = (scratch.path("db"), scratch.path("copy"));
+        let objects = Arc::new(InMemory::new());
+        let store = store_on(Arc::<InMemory>::clone(&objects));
+        commit(&db, 1, false);
+        push(&db, &store).await.unwrap();
+        pull(&store, &copy).await.unwrap();
+        let flip = |bytes: &mut Vec<u8>| bytes[40] ^= 1;
+        for name in ["00000001.blob", "00000003.sst"] {
+            edit(&*objects, name, flip).await;
+            let mut bytes = fs::read(copy.join(name)).unwrap();
+            flip(&mut bytes);
+            fs::write(copy.join(name), bytes).unwrap();
+        }
+        assert_eq!(push(&db, &store).await.unwrap().copied_files, 0);
+        if is_new {
+            commit(&db, 2, false);
+        }
+        let (options, monitor) = (options().repair(true), Monitor::default());
+        let bucket = Place::Bucket(store.clone());
+        let pushed = sst_object_store::push(&db, &bucket, &options, &monitor).await.unwrap();
+        assert_eq!(pushed.copied_files, if is_new { 6 } else { 2 });
+        sst_object_store::pull(&store, &copy, &options, &monitor).await.unwrap();
+        assert_eq!(files(&copy), files(&db));
+        verify(&copy);
+        let again = sst_object_store::pull(&store, &copy, &options, &monitor).await.unwrap();
+        assert_eq!(again.copied_files, 0);
+    }
+}
+
+/// The same of a shard, whose meta files are its own.
+#[tokio::test]
+async fn a_repair_of_a_shard_copies_damaged_files() {
+    let scratch = Scratch::new();
+    let (db, copy) = (scratch.path("db"), scratch.path("copy"));
+    let store = store_on(Arc::new(InMemory::new()));
+    commit(&db, 1, false);
+    push(&db, &store).await.unwrap();
+    let (options, monitor) = (options().shard("0/2".parse().ok()), Monitor::default());
+    sst_object_store::pull(&store, &copy, &options, &monitor).await.unwrap();
+    let before = files(&copy);
+    let name = before.keys().find(|name| name.ends_with(".sst")).unwrap();
+    let mut bytes = before[name].clone();
+    bytes[40] ^= 1;
+    fs::write(copy.join(name), bytes).unwrap();
+    let kept = sst_object_store::pull(&store, &copy, &options, &monitor).await.unwrap();
+    assert_eq!(kept.copied_files, 0);
+    let options = options.repair(true);
+    let repaired = sst_object_store::pull(&store, &copy, &options, &monitor).await.unwrap();
+    assert_eq!(repaired.copied_files, 1);
+    assert_eq!(files(&copy), before);
+}

@@ -1,11 +1,12 @@
 //! Shared parts of the tests: small directories, and stores in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -113,6 +114,14 @@ pub(crate) fn verify(directory: &Path) {
 }
 
 /// The path of an object in a store of these tests.
+/// The names of all objects of a store, relative to the root of its directory.
+pub(crate) async fn names(objects: &dyn ObjectStore) -> BTreeSet<String> {
+    let root = object("").to_string();
+    let listed: Vec<_> = objects.list(None).try_collect().await.unwrap();
+    let names = listed.iter().map(|object| object.location.to_string());
+    names.map(|name| name.trim_start_matches(&root).trim_start_matches('/').to_owned()).collect()
+}
+
 pub(crate) fn object(name: &str) -> ObjectPath {
     ObjectPath::from(format!("some/fruit.db/{name}"))
 }

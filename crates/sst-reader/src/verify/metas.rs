@@ -160,6 +160,12 @@ impl Metas<'_> {
         self.hashes.insert(sequence, named);
         self.blobs.add(sequence, section, label)?;
         let mut wrong = Vec::new();
+        let mut records = BTreeMap::new();
+        for blob in section.blobs() {
+            if records.insert(blob.number, blob).is_some_and(|other| other != blob) {
+                wrong.push(Corruption::UnequalBlobs { blob: blob.number });
+            }
+        }
         if let Some(listed) = self.listed.get(&sequence) {
             if listed.family != meta.family() {
                 let (expected, found) = (listed.family, meta.family());

@@ -4,16 +4,17 @@ use std::mem;
 use std::sync::Arc;
 
 use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader, Encoding, compression_pays};
+use sst_format::file_name::FileKind;
 
 use super::bulk_error::BulkError;
 use super::input_position::InputPosition;
+use super::load_file::LoadedFile;
 use super::shared::Shared;
 use super::spool::Spool;
 use super::unnumbered_blobs::UnnumberedBlob;
 use crate::blob::BlobFile;
 use crate::codec::MAX_LZ4_INPUT_LEN;
 use crate::codec::spliced_block::{BlockPart, SplicedBlock};
-use crate::file::staged_file::StagedFile;
 use crate::invariant::OrBroken;
 use crate::table::entry_digester::ValueDigester;
 use crate::{Compression, FileOperation, Sink, WriteError};
@@ -126,11 +127,11 @@ impl Value {
         raw.spill()
     }
 
-    /// Writes the blob file under a temporary name.
+    /// Writes the blob file.
     fn finish(
         mut self,
         shared: &Shared,
-    ) -> Result<(StagedFile, BlobFile, Option<ValueDigester>), BulkError> {
+    ) -> Result<(LoadedFile, BlobFile, Option<ValueDigester>), BulkError> {
         self.end_piece()?;
         let Self { raw, compressed, digester } = self;
         let compressed = match compressed {
@@ -146,7 +147,7 @@ impl Value {
             None => (Encoding::Raw, &raw),
         };
         let header = BlockHeader { encoding, checksum: stored.checksum() };
-        let mut file = shared.staging_file()?;
+        let mut file = shared.create(FileKind::Blob)?;
         let path = shared.directory();
         let error = |error| WriteError::io(Some(path), FileOperation::Write, error);
         file.write_all(&header.to_bytes()).map_err(error)?;

@@ -1,6 +1,7 @@
 //! Bulk loading of records in any order into a directory.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use sst_format::content_digest::FamilyCertificate;
@@ -10,15 +11,16 @@ use super::budget::Totals;
 use super::bulk_error::BulkError;
 use super::bulk_handle::BulkHandle;
 use super::bulk_options::{BulkMode, BulkOptions};
+use super::load_file::LoadedFile;
 use super::prepared_load::PreparedLoad;
 use super::refused::RefusedRecord;
 use super::resolver::DuplicateKey;
 use super::shared::Shared;
 use super::unnumbered_blobs::{BlobNumbers, UnnumberedBlob};
 use super::write_phase::{LoadOutcome, WritePhase};
-use crate::file::FileError;
+use crate::file::{FileError, RemoteOutput};
 use crate::invariant::{BrokenInvariant, OrBroken};
-use crate::{Commit, Entry, Monitor, Phase, Publisher};
+use crate::{Commit, Compression, Entry, FileSystem, Finished, Monitor, Phase, Publisher};
 
 /// Loads records in any order into a directory, from several threads.
 ///
@@ -127,7 +129,20 @@ impl Load {
         options.writer.digest |= publisher.options().digest;
         let (directory, file_system) = (publisher.shared_directory(), publisher.file_system());
         let compression = publisher.options().blob_compression;
-        let shared = Shared::new(options, monitor, directory, file_system, compression)?;
+        Self::to(options, monitor, directory, file_system, compression, None)
+    }
+
+    /// A load into a directory, or with its temporary files there and its tables and blobs
+    /// elsewhere.
+    pub(super) fn to(
+        options: BulkOptions,
+        monitor: Monitor,
+        directory: Arc<Path>,
+        file_system: Arc<dyn FileSystem>,
+        compression: Compression,
+        output: Option<Arc<dyn RemoteOutput>>,
+    ) -> Result<Self, BulkError> {
+        let shared = Shared::new(options, monitor, directory, file_system, compression, output)?;
         Ok(Self { shared: Arc::new(shared), own: None })
     }
 
@@ -141,12 +156,26 @@ impl Load {
 
     /// See [`BulkLoader::prepare`].
     pub(super) fn prepare(self, publisher: &mut Publisher) -> Result<PreparedLoad<'_>, BulkError> {
+        let mut commit = publisher.begin_family(self.shared.options.family);
+        let written = self.write(|| Ok(commit.reserve_blob()?))?;
+        let (shared, totals) = (Arc::clone(&written.shared), written.totals);
+        shared.report(Phase::Publish, totals, Some(totals));
+        let summary = adopt_files(&mut commit, written)?;
+        let monitor = shared.monitor.clone();
+        Ok(PreparedLoad { commit: commit.prepare()?, summary, monitor })
+    }
+
+    /// Sorts the records, and writes them to tables. `reserve` gives numbers to blobs that have
+    /// none yet.
+    pub(super) fn write(
+        self,
+        reserve: impl FnMut() -> Result<BlobNumber, BulkError>,
+    ) -> Result<WrittenLoad, BulkError> {
         let Self { shared, own } = self;
         own.map_or(Ok(()), BulkHandle::finish)?;
         let totals = shared.totals()?;
         shared.check()?;
-        let mut commit = publisher.begin_family(shared.options.family);
-        let blobs = number_blobs(&commit, &shared)?;
+        let blobs = number_blobs(&shared, reserve)?;
         let numbers = blobs.iter().map(|(ticket, reserved, _)| (*ticket, *reserved));
         let numbers: BlobNumbers = numbers.collect();
         let mut outcome = WritePhase::new(&shared, totals, &numbers)?.run()?;
@@ -160,10 +189,54 @@ impl Load {
             return Err(BulkError::Entry { input_position, source });
         }
         shared.check()?;
-        shared.report(Phase::Publish, totals, Some(totals));
-        let summary = adopt_files(&mut commit, &shared, outcome, blobs, totals)?;
-        let monitor = shared.monitor.clone();
-        Ok(PreparedLoad { commit: commit.prepare()?, summary, monitor })
+        WrittenLoad::new(shared, outcome, blobs, totals)
+    }
+}
+
+/// A load whose tables and blobs are written, and not part of a commit yet.
+pub(super) struct WrittenLoad {
+    pub(super) shared: Arc<Shared>,
+    pub(super) tables: Vec<Finished<LoadedFile>>,
+    /// The blobs to which they refer.
+    pub(super) used: BTreeSet<BlobNumber>,
+    pub(super) blobs: Vec<NumberedBlob>,
+    /// The figures, without the bytes of blobs.
+    pub(super) summary: BulkSummary,
+    pub(super) totals: Totals,
+}
+
+impl WrittenLoad {
+    fn new(
+        shared: Arc<Shared>,
+        outcome: LoadOutcome,
+        blobs: Vec<NumberedBlob>,
+        totals: Totals,
+    ) -> Result<Self, BulkError> {
+        let LoadOutcome { written, left_out, refused, .. } = outcome;
+        if written.entries + left_out + refused.count != totals.records {
+            let rule = "each record of a load is written, a duplicate, or refused";
+            return Err(BrokenInvariant::new(rule).into());
+        }
+        let tables = written.tables;
+        let used: BTreeSet<BlobNumber> =
+            tables.iter().flat_map(|table| &table.blobs).copied().collect();
+        let summary = BulkSummary {
+            commit: SequenceNumber::default(),
+            certificates: Vec::new(),
+            records: totals.records,
+            record_bytes: totals.bytes,
+            entries: written.entries,
+            tombstones: written.tombstones,
+            duplicates: left_out,
+            refused: refused.count,
+            first_refused: refused.first,
+            tables: tables.len() as u64,
+            blobs: used.len() as u64,
+            file_bytes: tables.iter().map(|table| table.meta.file_size).sum(),
+            spilled_bytes: shared.store.spilled_len(),
+            not_removed: Vec::new(),
+        };
+        Ok(Self { shared, tables, used, blobs, summary, totals })
     }
 }
 
@@ -289,52 +362,41 @@ impl<'p> BulkLoader<'p> {
 /// A blob of a load: its ticket, its number and its file.
 type NumberedBlob = (u64, BlobNumber, UnnumberedBlob);
 
+/// The rule that a load keeps to one kind of place.
+const STAGED: &str = "all files of a load into a directory are staged there";
+
 /// Numbers blobs in the order of their input positions.
-fn number_blobs(commit: &Commit<'_>, shared: &Shared) -> Result<Vec<NumberedBlob>, BulkError> {
-    let blobs = shared.blobs.take().into_iter();
-    blobs.map(|(ticket, blob)| Ok((ticket, commit.reserve_blob()?, blob))).collect()
+fn number_blobs(
+    shared: &Shared,
+    mut reserve: impl FnMut() -> Result<BlobNumber, BulkError>,
+) -> Result<Vec<NumberedBlob>, BulkError> {
+    let number = |(ticket, blob): (u64, UnnumberedBlob)| {
+        let number = match &blob.file {
+            LoadedFile::Staged(_) => reserve()?,
+            LoadedFile::Remote(number) => BlobNumber(number.0),
+        };
+        Ok((ticket, number, blob))
+    };
+    shared.blobs.take().into_iter().map(number).collect()
 }
 
 /// Renames all files to their final names, and adds them to the commit.
-fn adopt_files(
-    commit: &mut Commit<'_>,
-    shared: &Shared,
-    outcome: LoadOutcome,
-    blobs: Vec<NumberedBlob>,
-    totals: Totals,
-) -> Result<BulkSummary, BulkError> {
-    let LoadOutcome { written, left_out, refused, .. } = outcome;
-    if written.entries + left_out + refused.count != totals.records {
-        let rule = "each record of a load is written, a duplicate, or refused";
-        return Err(BrokenInvariant::new(rule).into());
-    }
-    let tables = &written.tables;
-    let used: BTreeSet<BlobNumber> =
-        tables.iter().flat_map(|table| &table.blobs).copied().collect();
-    let mut summary = BulkSummary {
-        commit: SequenceNumber::default(),
-        certificates: Vec::new(),
-        records: totals.records,
-        record_bytes: totals.bytes,
-        entries: written.entries,
-        tombstones: written.tombstones,
-        duplicates: left_out,
-        refused: refused.count,
-        first_refused: refused.first,
-        tables: tables.len() as u64,
-        blobs: used.len() as u64,
-        file_bytes: tables.iter().map(|table| table.meta.file_size).sum(),
-        spilled_bytes: shared.store.spilled_len(),
-        not_removed: Vec::new(),
-    };
+fn adopt_files(commit: &mut Commit<'_>, written: WrittenLoad) -> Result<BulkSummary, BulkError> {
+    let WrittenLoad { shared, tables, used, blobs, mut summary, .. } = written;
     for (_, reserved, UnnumberedBlob { file, blob, digest, .. }) in blobs {
         if used.contains(&reserved) {
+            let LoadedFile::Staged(file) = file else {
+                return Err(BrokenInvariant::new(STAGED).into());
+            };
             summary.file_bytes += blob.file_size;
             commit.adopt_blob(reserved, file, blob, digest)?;
         }
     }
-    for table in written.tables {
-        commit.adopt_table(table)?;
+    for Finished { meta, blobs, digest, output } in tables {
+        let LoadedFile::Staged(output) = output else {
+            return Err(BrokenInvariant::new(STAGED).into());
+        };
+        commit.adopt_table(Finished { meta, blobs, digest, output })?;
     }
     if shared.options.mode == BulkMode::Replace {
         commit.replace_all();

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sst_format::content_digest::ValueDigest;
+use sst_format::file_name::FileKind;
 use sst_format::limits::MAX_MEDIUM_VALUE_LEN;
 use sst_format::monitor::{Phase, Progress};
 
@@ -13,13 +14,14 @@ use super::bulk_error::BulkError;
 use super::bulk_options::BulkOptions;
 use super::chunk_store::ChunkStore;
 use super::input_position::InputPosition;
+use super::load_file::LoadFile;
 use super::spill_file::{SpillFile, SpillSpace};
 use super::unnumbered_blobs::{UnnumberedBlob, UnnumberedBlobs};
 use crate::blob::blob_file::write_blob;
 use crate::file::staged_file::StagingFile;
-use crate::file::{FileError, FileSystem};
+use crate::file::{FileError, FileOperation, FileSystem, RemoteOutput};
 use crate::table::entry_digester::sha256;
-use crate::{Compression, Monitor};
+use crate::{Compression, Monitor, WriteError};
 
 /// The state that the handles of a load share with its loader.
 #[derive(Debug)]
@@ -34,6 +36,9 @@ pub(super) struct Shared {
     pub(super) blobs: UnnumberedBlobs,
     directory: Arc<Path>,
     file_system: Arc<dyn FileSystem>,
+    /// The place to which tables and blobs go while they are written; `None` if that is the
+    /// directory.
+    output: Option<Arc<dyn RemoteOutput>>,
     pub(super) blob_compression: Compression,
     has_failed: AtomicBool,
     handles: Mutex<Handles>,
@@ -56,6 +61,7 @@ impl Shared {
         directory: Arc<Path>,
         file_system: Arc<dyn FileSystem>,
         blob_compression: Compression,
+        output: Option<Arc<dyn RemoteOutput>>,
     ) -> Result<Self, FileError> {
         let space = match &options.temp_dir {
             Some(parent) => SpillSpace::below(Arc::clone(&file_system), parent, &directory)?,
@@ -72,6 +78,7 @@ impl Shared {
             blobs: UnnumberedBlobs::default(),
             directory,
             file_system,
+            output,
             blob_compression,
             has_failed: AtomicBool::new(false),
             handles: Mutex::default(),
@@ -93,9 +100,19 @@ impl Shared {
         &self.directory
     }
 
-    /// A temporary file for a table or a blob that has no number yet.
-    pub(super) fn staging_file(&self) -> Result<StagingFile, FileError> {
-        StagingFile::create(&*self.file_system, Arc::clone(&self.directory))
+    /// Starts the file of a table or a blob. In a directory it has no number yet.
+    pub(super) fn create(&self, kind: FileKind) -> Result<LoadFile, BulkError> {
+        match &self.output {
+            None => {
+                let directory = Arc::clone(&self.directory);
+                Ok(LoadFile::Staging(StagingFile::create(&*self.file_system, directory)?))
+            }
+            Some(output) => {
+                let error = |error| WriteError::io(None, FileOperation::Create, error);
+                let (number, file) = output.create(kind).map_err(error)?;
+                Ok(LoadFile::Remote(number, file))
+            }
+        }
     }
 
     /// Writes a blob file with a value that is in memory, and returns the ticket of the blob.
@@ -104,7 +121,7 @@ impl Shared {
         input_position: InputPosition,
         value: &[u8],
     ) -> Result<u64, BulkError> {
-        let file = self.staging_file()?;
+        let file = self.create(FileKind::Blob)?;
         let (blob, file) = write_blob(file, &self.directory, value, self.blob_compression)?;
         let digest = self.options.writer.digest.then(|| ValueDigest::of(value, sha256));
         Ok(self.blobs.add(UnnumberedBlob { input_position, file, blob, digest }))

@@ -1,16 +1,17 @@
 //! The division of sorted entries into tables.
 
 use sst_format::BlobNumber;
+use sst_format::file_name::FileKind;
 
 use super::budget::{BUCKET_BITS, Totals};
 use super::bulk_error::BulkError;
 use super::bulk_options::BulkOptions;
 use super::duplicates::Duplicates;
+use super::load_file::{LoadFile, LoadedFile};
 use super::record::{DetachedValue, Record, RecordValue};
 use super::refused::{RefusedRecord, RefusedRecords};
 use super::shared::Shared;
 use super::unnumbered_blobs::BlobNumbers;
-use crate::file::staged_file::{StagedFile, StagingFile};
 use crate::invariant::OrBroken;
 use crate::table::{Finished, HashedEntry};
 use crate::{EntryValue, StreamingSstWriter, WriteError, WriterOptions};
@@ -82,7 +83,7 @@ pub(super) struct TableSequence<'a> {
 
 /// The table being written.
 struct UnfinishedTable {
-    writer: StreamingSstWriter<StagingFile>,
+    writer: StreamingSstWriter<LoadFile>,
     range: u64,
     bytes: u64,
     medium_values: u64,
@@ -91,7 +92,7 @@ struct UnfinishedTable {
 /// Tables that are written and durable, in the order of their hashes, and their figures.
 #[derive(Debug, Default)]
 pub(super) struct WrittenTables {
-    pub(super) tables: Vec<Finished<StagedFile>>,
+    pub(super) tables: Vec<Finished<LoadedFile>>,
     pub(super) entries: u64,
     pub(super) tombstones: u64,
 }
@@ -187,7 +188,7 @@ impl<'a> TableSequence<'a> {
         let open = match &mut self.open {
             Some(open) => open,
             None => {
-                let file = self.shared.staging_file()?;
+                let file = self.shared.create(FileKind::Sst)?;
                 self.open.insert(UnfinishedTable {
                     writer: StreamingSstWriter::new(file, self.options.clone()),
                     range: self.plan.range_of(entry.hash),

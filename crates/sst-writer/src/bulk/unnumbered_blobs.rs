@@ -8,14 +8,15 @@ use sst_format::BlobNumber;
 use sst_format::content_digest::ValueDigest;
 
 use super::input_position::InputPosition;
+use super::load_file::LoadedFile;
 use crate::blob::BlobFile;
-use crate::file::staged_file::StagedFile;
 
-/// A blob under a temporary name.
+/// A blob under a temporary name, or one that has its number from the place to which it was
+/// written.
 #[derive(Debug)]
 pub(crate) struct UnnumberedBlob {
     pub(crate) input_position: InputPosition,
-    pub(crate) file: StagedFile,
+    pub(super) file: LoadedFile,
     pub(crate) blob: BlobFile,
     /// The digest of the value, if the load computes digests.
     pub(crate) digest: Option<ValueDigest>,

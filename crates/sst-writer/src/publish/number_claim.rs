@@ -39,12 +39,14 @@ impl JobId {
     }
 
     /// An owner of claims: one attempt of a task of this job.
-    pub(crate) fn new_owner(self) -> u64 {
+    #[must_use]
+    pub fn new_owner(self) -> u64 {
         u64::from(self.0) << 32 | u64::from(random_half())
     }
 
     /// The job of an owner.
-    pub(crate) const fn of_owner(owner: u64) -> Self {
+    #[must_use]
+    pub const fn of_owner(owner: u64) -> Self {
         Self((owner >> 32) as u32)
     }
 }

@@ -140,18 +140,38 @@ impl Replica {
     /// length than the commit states, can be received again, which repairs it.
     /// [`PublishError::File`]; [`PublishError::Poisoned`].
     pub fn create(&self, name: FileName) -> Result<ReplicaFile, PublishError> {
-        self.check_usable()?;
         let path = self.path(name);
         if self.needed.contains(&name) && !self.is_broken(name, &path)? {
             return Err(PublishError::Needed { path });
         }
+        self.receive(&path)
+    }
+
+    /// As [`Replica::create`], but replaces a table or blob of the newest commit as well, whose
+    /// bytes the caller has found to be wrong. The caller must have verified that the new bytes are
+    /// those that the commit states. Readers that have opened the file go on with the old one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Replica::create`]; [`PublishError::Needed`] for a meta file of the newest commit.
+    pub fn create_again(&self, name: FileName) -> Result<ReplicaFile, PublishError> {
+        let path = self.path(name);
+        let is_content = matches!(name.kind, FileKind::Sst | FileKind::Blob);
+        if self.needed.contains(&name) && !is_content {
+            return Err(PublishError::Needed { path });
+        }
+        self.receive(&path)
+    }
+
+    fn receive(&self, path: &Path) -> Result<ReplicaFile, PublishError> {
+        self.check_usable()?;
         let file_system = self.shared_file_system();
         if let Some(marker) = &self.marker {
             marker.set(&file_system)?;
             // The files stay if no commit follows, and so must the marker.
             marker.pin();
         }
-        Ok(ReplicaFile { file: AtomicFile::replacing(file_system, &path)?.name_synced_later() })
+        Ok(ReplicaFile { file: AtomicFile::replacing(file_system, path)?.name_synced_later() })
     }
 
     /// Removes files that the newest commit does not have, and makes it durable that they are gone:

@@ -101,9 +101,30 @@ fn load(
     let options = bulk_options(&args.output_options);
     let options = options.skip_refused(args.input_options.skip_bad);
     let monitor = write_monitor(cancel, context);
+    let loader = BulkLoader::new(target.publisher(), options, &monitor).map_err(CliError::Bulk)?;
+    let skipped = read_inputs(|stream| loader.handle(stream), inputs, args, cancel, context)?;
+    let mut load = loader.prepare().map_err(|error| with_input_names(error, inputs))?;
+    if certify {
+        sst_merge::certify(load.commit(), &monitor)?;
+    }
+    let mut summary = match args.output_options.dry_run {
+        true => load.into_summary(),
+        false => load.publish().map_err(|error| with_input_names(error, inputs))?,
+    };
+    let skipped = note_refused(&mut summary, skipped, inputs, context);
+    Ok((summary, skipped))
+}
+
+/// Puts the entries of all inputs into a load. Returns the number of lines that were skipped.
+fn read_inputs(
+    handle: impl Fn(u64) -> BulkHandle,
+    inputs: &[(&Path, Format)],
+    args: &LoadArgs,
+    cancel: &CancelToken,
+    context: Context,
+) -> Result<u64, CliError> {
     let mut skipped = 0;
     let mut entries = 0;
-    let loader = BulkLoader::new(target.publisher(), options, &monitor).map_err(CliError::Bulk)?;
     for (stream, (path, format)) in (0..).zip(inputs) {
         let mut reader = InputReader {
             name: name_of(path),
@@ -111,7 +132,7 @@ fn load(
             max_held: args.output_options.max_held_value(),
             cancel,
             context,
-            handle: loader.handle(stream),
+            handle: handle(stream),
             entries: 0,
             skipped: 0,
         };
@@ -124,20 +145,21 @@ fn load(
         let names: Vec<_> = inputs.iter().map(|(path, _)| name_of(path)).collect();
         return Err(CliError::NoEntries { name: names.join(", ") });
     }
-    let mut load = loader.prepare().map_err(|error| with_input_names(error, inputs))?;
-    if certify {
-        sst_merge::certify(load.commit(), &monitor)?;
-    }
-    let mut summary = match args.output_options.dry_run {
-        true => load.into_summary(),
-        false => load.publish().map_err(|error| with_input_names(error, inputs))?,
-    };
+    Ok(skipped)
+}
+
+/// Prints the records that were refused. Returns the number of all lines that were skipped.
+fn note_refused(
+    summary: &mut BulkSummary,
+    skipped: u64,
+    inputs: &[(&Path, Format)],
+    context: Context,
+) -> u64 {
     for RefusedRecord { input_position, source, .. } in summary.first_refused.drain(..) {
         let refused = with_input_names(BulkError::Entry { input_position, source }, inputs);
         context.note(format_args!("skipped {}", with_causes(&refused)));
     }
-    let skipped = skipped + summary.refused;
-    Ok((summary, skipped))
+    skipped + summary.refused
 }
 
 /// A monitor that shows a bar while the load writes its tables.

@@ -1,15 +1,16 @@
-//! `sst load` into a bucket.
+//! `sst load` into a bucket: tables are uploaded while they are written.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
-use sst_writer::PublisherOptions;
+use sst_writer::bulk::{BulkSummary, RemoteLoader};
+use sst_writer::table::Compression;
 
 use super::report::{Loaded, report};
-use super::{LoadArgs, load};
+use super::{LoadArgs, bulk_options, note_refused, read_inputs, with_input_names, write_monitor};
+use crate::commands::bucket::{BucketCommit, WrittenObjects, bucket};
 use crate::commands::mode_arg::Mode;
-use crate::commands::staged::Staged;
-use crate::commands::target::Target;
 use crate::commands::{Context, interrupt};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -23,18 +24,30 @@ pub(super) fn run(
     context: Context,
 ) -> Result<Exit, CliError> {
     let output = &args.output_options;
-    let staged = Staged::new(url, output.temp_dir.as_deref())?;
-    let options = PublisherOptions::default();
-    let mut target = Target::open(&staged.directory(), options)?;
-    let loaded = load(&mut target, inputs, args, false, &interrupt::token(), context);
-    // Only the bucket counts: the directory is removed in any case.
-    drop(target);
-    let (mut summary, skipped) = loaded.map_err(|error| error.into_interrupted(url))?;
-    let is_live = !output.dry_run;
-    if is_live {
-        let mode = if output.increment { Mode::Append } else { output.mode };
-        let published = staged.publish(output.family, mode, output.certify.certify);
-        let info = published.map_err(|error| error.into_interrupted(url))?;
+    let cancel = interrupt::token();
+    let monitor = write_monitor(&cancel, context);
+    let commit = BucketCommit {
+        family: output.family,
+        mode: if output.increment { Mode::Append } else { output.mode },
+        certify: output.certify.certify,
+        dry_run: output.dry_run,
+    };
+    let options = bulk_options(output).skip_refused(args.input_options.skip_bad);
+    let written = commit.publish(&bucket(url)?, |bucket| {
+        let place = Arc::new(bucket.clone());
+        let loader = RemoteLoader::new(place, options, Compression::default(), &monitor);
+        let loader = loader.map_err(CliError::Bulk)?;
+        let handle = |stream| loader.handle(stream);
+        let skipped = read_inputs(handle, inputs, args, &cancel, context)?;
+        let mut load = loader.finish().map_err(|error| with_input_names(error, inputs))?;
+        let objects = WrittenObjects::from(&mut load);
+        Ok(((load.summary, skipped), objects))
+    });
+    let ((mut summary, skipped), info): ((BulkSummary, u64), _) =
+        written.map_err(|error| error.into_interrupted(url))?;
+    let skipped = note_refused(&mut summary, skipped, inputs, context);
+    let is_live = info.is_some();
+    if let Some(info) = info {
         (summary.commit, summary.certificates) = (info.commit, info.certificates);
     }
     let loaded = Loaded::new(&summary, output.family, is_live, skipped, started.elapsed());

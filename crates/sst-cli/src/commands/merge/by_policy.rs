@@ -6,7 +6,7 @@ use std::time::Instant;
 use indicatif::HumanBytes;
 use serde::Serialize;
 use sst_merge::{MergePlan, MergePolicy, auto_compact, plan_compaction};
-use sst_writer::Publisher;
+use sst_writer::{PublishError, Publisher};
 
 use super::merged::Merged;
 use super::{MergeArgs, note_not_removed, publisher_options};
@@ -24,6 +24,10 @@ pub(super) fn compact_by_policy(args: &MergeArgs, context: Context) -> Result<Ex
         return Err(CliError::Usage("--auto needs exactly one directory".to_owned()));
     };
     let catalog = read_catalog(directory)?;
+    if let Some(shard) = catalog.shard {
+        let (path, index, count) = (directory.clone(), shard.index, shard.count);
+        return Err(PublishError::OfShard { path, index, count }.into());
+    }
     let families = args.family.map_or_else(|| catalog.families(), |family| [family].into());
     let policy = policy(args);
     let plans = families.iter().map(|&family| (family, plan_compaction(&catalog, family, &policy)));

@@ -1,10 +1,13 @@
 //! `sst merge`: merges tables into a directory, into one file, or in place.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{ArgGroup, Args};
-use sst_merge::{Inputs, MergeReport, OlderTables, merge_into_commit, merge_into_file};
+use sst_merge::{
+    Inputs, MergeReport, OlderTables, merge_into_commit, merge_into_file, merge_into_output,
+};
 use sst_writer::file::FileError;
 use sst_writer::publish::CommitInfo;
 use sst_writer::{Publisher, PublisherOptions};
@@ -13,13 +16,13 @@ use self::by_policy::compact_by_policy;
 use self::in_place::compact_directory;
 use self::merged::Merged;
 use super::Context;
+use super::bucket::{BucketCommit, WrittenObjects, bucket};
 use super::certify_arg::CertifyArg;
 use super::inputs::{DuplicatesArg, OpenInputs, open_inputs};
 use super::interrupt::{self, entries_monitor};
 use super::mode_arg::Mode;
 use super::replaced::Replaced;
 use super::retention_args::RetentionArgs;
-use super::staged::Staged;
 use super::table_args::TableArgs;
 use super::target::{Target, exists};
 use crate::error::{CliError, with_causes};
@@ -51,7 +54,7 @@ pub(crate) struct MergeArgs {
 
     /// Directory to merge into, created if it does not exist, or the URL of a bucket; or one file,
     /// if the name ends in .sst
-    #[arg(long, short, value_name = "DIR|FILE", value_parser = url::parser())]
+    #[arg(long, short, value_name = "DIR|FILE", value_parser = url::output_parser())]
     output: Option<PathBuf>,
 
     /// Replace the tables of the one given directory by fewer, merged tables
@@ -215,20 +218,26 @@ fn merge_to_directory(args: &MergeArgs, path: &Path, context: Context) -> Result
 
 fn merge_to_bucket(args: &MergeArgs, path: &Path, context: Context) -> Result<Exit, CliError> {
     let started = Instant::now();
-    let staged = Staged::new(path, None)?;
+    let store = bucket(path)?;
     let OpenInputs { inputs, family } = open_inputs(&args.inputs, args.family, context)?;
-    let options = PublisherOptions::default();
-    let mut target = Target::open(&staged.directory(), options)?;
     let older = match args.mode {
-        Mode::Replace => OlderTables::none(),
+        Mode::Replace if !args.keep_tombstones => OlderTables::none(),
         // Other writers may add tables meanwhile.
-        Mode::Append => OlderTables::unknown(),
+        Mode::Replace | Mode::Append => OlderTables::unknown(),
     };
-    let (report, _) = merge_into(target.publisher(), inputs, family, older, args, context)?;
-    drop(target);
-    let commit = staged.publish(family, args.mode, args.certify.certify)?.commit.0;
-    let merged = Merged::new(path, Some(family), Some(commit), None, &report, started);
-    merged.print(context).map_err(|error| error.after_commit(path, commit))?;
+    let options = args.tables.merge_options().duplicates(args.duplicates.into()).older(older);
+    let (mode, certify) = (args.mode, args.certify.certify);
+    let commit = BucketCommit { family, mode, certify, dry_run: false };
+    let (report, info) = commit.publish(&store, |output| {
+        let bar = context.progress.entries_if_known(inputs.entry_count(), "merge");
+        let output = Arc::new(output.clone());
+        let mut merged = merge_into_output(&inputs, output, &options, &entries_monitor(&bar))?;
+        let objects = WrittenObjects::from(&mut merged);
+        Ok((merged.report, objects))
+    })?;
+    let commit = info.map(|info| info.commit.0);
+    let merged = Merged::new(path, Some(family), commit, None, &report, started);
+    merged.print(context).map_err(|error| error.after_bucket(path, commit))?;
     Ok(Exit::Success)
 }
 

@@ -43,7 +43,7 @@ impl Comparison {
         context: Context,
     ) -> Result<Self, CliError> {
         let bar = |bytes| context.progress.bytes(Some(bytes), "compare");
-        let found = Certificate::of_catalog(catalog, family, bar)?;
+        let found = Certificate::of_catalog(catalog, family, false, bar)?;
         let families = match is_digest(against) && !Path::new(against).exists() {
             true => {
                 let [line] = found.families.as_slice() else {

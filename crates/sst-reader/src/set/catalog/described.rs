@@ -20,7 +20,7 @@ use super::blob_records::BlobRecords;
 use super::catalog_reader::CatalogReader;
 use super::{Catalog, Scope};
 use crate::block::source::Files;
-use crate::{Access, FileLabel, ReadError};
+use crate::{Access, FileLabel, ReadError, ReaderOptions};
 
 impl Catalog {
     /// Reads a commit of the directory `dir` that need not be the current one: that of the meta
@@ -46,10 +46,20 @@ impl Catalog {
     /// 0, which no commit that a writer makes has.
     #[must_use]
     pub fn empty(dir: impl AsRef<Path>) -> Self {
+        Self::empty_in(dir.as_ref(), Files::of_system(Access::Read))
+    }
+
+    /// As [`Catalog::empty`], for a place whose files the options open, such as a bucket.
+    #[must_use]
+    pub fn empty_with(dir: impl AsRef<Path>, options: &ReaderOptions) -> Self {
+        Self::empty_in(dir.as_ref(), options.way())
+    }
+
+    fn empty_in(dir: &Path, files: Files) -> Self {
         let sequence = SequenceNumber::default();
         let current = Current { sequence, is_protected: true };
         Self {
-            dir: dir.as_ref().to_owned(),
+            dir: dir.to_owned(),
             commit: sequence,
             is_protected: true,
             kind: None,
@@ -59,7 +69,7 @@ impl Catalog {
             meta_files: Vec::new(),
             stamp: DirectoryStamp::of_current(current),
             scope: Scope::ALL,
-            files: Files::of_system(Access::Read),
+            files,
             metas: Vec::new(),
             blobs: Arc::default(),
         }
