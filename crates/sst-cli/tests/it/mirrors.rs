@@ -87,6 +87,41 @@ fn a_follower_copies_each_commit_and_ends_at_a_signal() {
     assert!(names(&copy).contains(&"CURRENT".to_owned()));
 }
 
+/// An error that stays is told once, however often the follower looks.
+#[cfg(unix)]
+#[test]
+fn a_follower_tells_an_error_once() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\n");
+    let copy = scratch.path("copy");
+    let mut follower = Command::new(env!("CARGO_BIN_EXE_sst"));
+    follower.args(["pull", "--json", "--follow", "--interval", "0.001s"]).arg(&db).arg(&copy);
+    let mut follower =
+        follower.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut commits = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let mut notes = BufReader::new(follower.stderr.take().unwrap()).lines();
+    commits.next().unwrap().unwrap();
+    let (current, broken) = (db.join("CURRENT"), scratch.file("broken", "no commit point"));
+    let intact = scratch.path("intact");
+    fs::rename(&current, &intact).unwrap();
+    fs::rename(&broken, &current).unwrap();
+    notes.next().unwrap().unwrap();
+    // It looks some hundred times while these run.
+    for _ in 0..5 {
+        sst(&[&"verify", &copy]).expect(0);
+    }
+    fs::rename(&intact, &current).unwrap();
+    let args: [Arg<'_>; 6] = [&"load", &"-", &db, &"--format", &"tsv", &"--increment"];
+    sst_with_input(&args, b"c\t3\n").expect(0);
+    commits.next().unwrap().unwrap();
+    let pid = follower.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(follower.wait().unwrap().code(), Some(0));
+    let more: Vec<_> = notes.map(Result::unwrap).collect();
+    // Between the two renames there was no `CURRENT`, which is another error.
+    assert!(more.len() <= 1, "{more:?}");
+}
+
 #[test]
 fn a_shard_answers_its_keys_and_refuses_others() {
     let scratch = Scratch::new();
@@ -121,6 +156,15 @@ fn a_shard_answers_its_keys_and_refuses_others() {
             }
         }
         assert!(own > 9 && refused > 9 && own + refused == 60);
+        // A router tells the wrong shard from a disk that is broken.
+        let foreign = (0..60).map(|i| sst(&[&"get", &copy, &format!("key{i}"), &"--json"]));
+        let foreign: Vec<_> = foreign.filter(|run| run.code != Some(0)).collect();
+        for run in &foreign {
+            let error: serde_json::Value =
+                serde_json::from_str(run.stderr.lines().last().unwrap()).unwrap();
+            assert_eq!(error["error"]["kind"], "other_shard");
+        }
+        assert_eq!(foreign.len(), refused);
         sst(&[&"merge", &copy, &"--in-place"]).expect_error(3, &["holds shard"]);
     }
     assert_eq!(all.len(), 60);

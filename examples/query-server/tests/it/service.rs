@@ -9,10 +9,11 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use sst_merge::{MergeOptions, Monitor, compact};
 use sst_reader::ReaderOptions;
+use sst_writer::table::hash_key;
 use sst_writer::{PublishError, Publisher, PublisherOptions};
 use ureq::Agent;
 
-use crate::processes::{DEADLINE, Process};
+use crate::processes::{DEADLINE, Process, build};
 
 const KEYS: usize = 300;
 const COMMITS: u64 = 20;
@@ -332,6 +333,44 @@ fn a_directory_that_is_swapped_by_a_link_is_served_like_any_other() {
         std::thread::yield_now();
     }
     assert_eq!(get("2"), "2", "no answer is of the other directory");
+    server.terminate();
+    assert!(server.end().success());
+}
+
+/// A shard answers its own keys, and says of others that another server has them: 421, which is no
+/// failure of this one.
+#[test]
+fn keys_of_other_shards_are_misdirected() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (directory, shard) = (scratch.path().join("db"), scratch.path().join("shard"));
+    let mut ingest = Process::ingest(&directory, "replace");
+    let rows: String = (0..40).map(|i| format!("key{i},{i}\n")).collect();
+    ingest.write(&format!("{rows}\n"));
+    ingest.wait_for(|line| line["commit"].as_u64());
+    assert!(ingest.end().success());
+    let mut pull = std::process::Command::new(build("sst-cli"));
+    pull.arg("pull").arg(&directory).arg(&shard).args(["--shard", "0/2", "--quiet"]);
+    assert!(pull.status().unwrap().success());
+    let server = Process::server(&shard);
+    let address = address(&server);
+    let agent: Agent = Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(DEADLINE))
+        .build()
+        .into();
+    let status = |i: u64| {
+        let url = format!("http://{address}/get/key{i}");
+        agent.get(url).call().unwrap().status().as_u16()
+    };
+    for i in 0..40 {
+        // The first shard of two has the lower half of the hashes.
+        let is_own = hash_key(format!("key{i}").as_bytes()) >> 63 == 0;
+        assert_eq!(status(i), if is_own { 200 } else { 421 }, "{i}");
+    }
+    let metrics = agent.get(format!("http://{address}/metrics")).call().unwrap();
+    let metrics = metrics.into_body().read_to_string().unwrap();
+    let failed = metrics.lines().find(|line| line.contains("outcome=\"Failed\""));
+    assert!(failed.is_none_or(|line| line.ends_with(" 0")), "{failed:?}");
     server.terminate();
     assert!(server.end().success());
 }
