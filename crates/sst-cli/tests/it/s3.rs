@@ -15,6 +15,9 @@ use crate::json::check_line;
 /// The longest time that the server may take to start.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// An address at which nothing listens: a port that only the system may give.
+const UNUSED: &str = "http://127.0.0.1:1";
+
 /// A running server.
 struct Moto {
     process: Child,
@@ -193,6 +196,39 @@ fn writing_commands_take_urls(moto: &Moto, scratch: &Scratch) {
     moto.sst(&[&"merge", &url, &first, &"--output", &merged]).expect_error(2, &["not an SST"]);
     moto.sst(&[&"merge", &db, &url, &"--output", &merged]).expect(0);
     same(&["scan"], &merged, &db);
+    // Fragments, a sample and shards of it, each in a bucket.
+    let (gathered, sampled) = ("s3://fruit/gathered", "s3://fruit/sampled");
+    let args: [Arg<'_>; 6] = [&"gather", &db, &url, &"--overlap=later-wins", &"-o", &gathered];
+    moto.sst(&args).expect(0);
+    same(&["scan"], &gathered, &db);
+    moto.sst(&[&"sample", &db, &"--fraction", &"100%", &"-o", &sampled]).expect(0);
+    same(&["scan"], &sampled, &db);
+    let (shards, out) = ("s3://fruit/shards", scratch.path("shards"));
+    for place in [&shards as Arg<'_>, &out] {
+        moto.sst(&[&"split", &db, &"-n", &"2", &"--by=hashes", &"-o", place]).expect(0);
+    }
+    for shard in ["shard-0000", "shard-0001"] {
+        let (there, here) = (format!("{shards}/{shard}"), out.join(shard));
+        same(&["scan"], &there, &here);
+    }
+    let which = moto.sst(&[&"split", &"--which", &"a", &shards]).expect(0);
+    assert!(which.text().contains(shards), "{}", which.text());
+    moto.sst(&[&"split", &db, &"-n", &"2", &"-o", &shards]).expect_error(3, &["earlier split"]);
+    // A name that is misspelt, and nothing behind a port.
+    moto.sst(&[&"get", &"s3://nosuch/db", &"a"]).expect_error(3, &["no such bucket"]);
+    moto.sst(&[&"push", &db, &"s3://nosuch/db"]).expect_error(3, &["no such bucket"]);
+    let refused = moto.command(&[&"get", &url, &"a"]).env("AWS_ENDPOINT", UNUSED).output();
+    Run::from(refused.unwrap()).expect_error(3, &["refused"]);
+    // An object that was emptied is damage, and known at once.
+    let emptied = "s3://fruit/emptied";
+    moto.sst(&[&"push", &copy, &emptied]).expect(0);
+    for name in names(&copy).into_iter().filter(|name| name.ends_with(".sst")) {
+        moto.request("PUT", &format!("/fruit/emptied/{name}"));
+    }
+    moto.sst(&[&"get", &emptied, &"a"]).expect_error(2, &[".sst"]);
+    moto.sst(&[&"verify", &emptied]).expect(2);
+    moto.sst(&[&"push", &copy, &emptied]).expect(0);
+    moto.sst(&[&"verify", &emptied]).expect(0);
     moto.sst(&[&"merge", &url, &"--in-place"]).expect_error(3, &["in place"]);
     // Back to the first load, and what can be returned to.
     moto.sst(&[&"rollback", &url]).expect(0);
@@ -207,41 +243,94 @@ fn writing_commands_take_urls(moto: &Moto, scratch: &Scratch) {
     moto.sst(&[&"get", &url, &"z"]).expect(1);
 }
 
-/// Kills loads into a bucket at many moments: 12, or as many as `SST_S3_KILLS` says.
-fn kills_of_a_load_leave_the_old_or_the_new(moto: &Moto, scratch: &Scratch) {
-    let kills = std::env::var("SST_S3_KILLS").map_or(12, |count| count.parse().unwrap());
-    let url = "s3://fruit/killed";
-    let rows = |seed: u32| -> String {
-        (0..2000).map(|i| format!("{i}\t{}\n", seed.wrapping_mul(i ^ 77))).collect()
-    };
-    let input = |seed: u32| scratch.file(&format!("{seed}.tsv"), rows(seed));
-    moto.sst(&[&"load", &input(0), &url]).expect(0);
-    // As long as a load takes that is not killed.
-    let started = Instant::now();
-    moto.sst(&[&"load", &input(1), &url]).expect(0);
-    let whole = started.elapsed();
-    let mut seen = 1;
-    for kill in 0..kills {
-        let (seed, moment) = (kill + 2, whole * (kill + 1) / kills);
-        let path = input(seed);
-        let mut load = moto.command(&[&"load", &path, &url]).spawn().unwrap();
+/// Rows with values of their own for each seed.
+fn rows(seed: u32) -> String {
+    (0..2000).map(|i| format!("{i}\t{}\n", value(seed, i))).collect()
+}
+
+const fn value(seed: u32, row: u32) -> u32 {
+    seed.wrapping_mul(row ^ 77)
+}
+
+/// Kills a command at a part of the time that it has taken before.
+struct Killer {
+    whole: Duration,
+    kill: u32,
+    kills: u32,
+}
+
+impl Killer {
+    fn run(&self, mut command: Command) {
+        let moment = self.whole * (self.kill + 1) / self.kills;
+        let mut running = command.spawn().unwrap();
         let started = Instant::now();
-        while started.elapsed() < moment && load.try_wait().unwrap().is_none() {
+        while started.elapsed() < moment && running.try_wait().unwrap().is_none() {
             std::thread::yield_now();
         }
-        load.kill().unwrap();
-        load.wait().unwrap();
-        moto.sst(&[&"verify", &url]).expect(0);
-        let found = moto.sst(&[&"get", &url, &"3", &"--values-only"]).expect(0);
-        let value = |seed: u32| format!("{}\n", seed.wrapping_mul(3 ^ 77));
-        assert!([value(seen), value(seed)].contains(&found.text().to_owned()), "{}", found.text());
-        if found.text() == value(seed) {
-            seen = seed;
+        running.kill().unwrap();
+        running.wait().unwrap();
+    }
+}
+
+/// Kills loads into a bucket, pushes to another one and pulls from that in turn, at many moments:
+/// 12, or as many as `SST_S3_KILLS` says.
+fn kills_of_a_load_leave_the_old_or_the_new(moto: &Moto, scratch: &Scratch) {
+    let kills = std::env::var("SST_S3_KILLS").map_or(12, |count| count.parse().unwrap());
+    let (loaded, pushed) = ("s3://fruit/killed", "s3://fruit/pushed");
+    let (origin, copy) = (scratch.path("origin"), scratch.path("killed copy"));
+    let input = |seed: u32| scratch.file("rows.tsv", rows(seed));
+    let run = |args: &[Arg<'_>]| {
+        let started = Instant::now();
+        moto.sst(args).expect(0);
+        started.elapsed()
+    };
+    // As long as the commands take that are not killed.
+    for place in [&loaded as Arg<'_>, &origin] {
+        run(&[&"load", &input(0), place]);
+    }
+    run(&[&"push", &origin, &pushed]);
+    run(&[&"pull", &pushed, &copy]);
+    let of_load = run(&[&"load", &input(1), &loaded]);
+    run(&[&"load", &input(1), &origin]);
+    let of_push = run(&[&"push", &origin, &pushed]);
+    let of_pull = run(&[&"pull", &pushed, &copy]);
+    // The newest seed that each of them is known to have.
+    let (mut seen_load, mut seen_push, mut seen_pull) = (1, 1, 1);
+    let check = |place: Arg<'_>, seen: u32, new: u32| {
+        moto.sst(&[&"verify", place]).expect(0);
+        let found = moto.sst(&[&"get", place, &"3", &"--values-only"]).expect(0);
+        let text = |seed| format!("{}\n", value(seed, 3));
+        assert!([text(seen), text(new)].contains(&found.text().to_owned()), "{}", found.text());
+        if found.text() == text(new) { new } else { seen }
+    };
+    for kill in 0..kills {
+        let (seed, killer) = (kill + 2, |whole| Killer { whole, kill, kills });
+        let path = input(seed);
+        match kill % 3 {
+            0 => {
+                killer(of_load).run(moto.command(&[&"load", &path, &loaded]));
+                seen_load = check(&loaded, seen_load, seed);
+            }
+            1 => {
+                run(&[&"load", &path, &origin]);
+                killer(of_push).run(moto.command(&[&"push", &origin, &pushed]));
+                seen_push = check(&pushed, seen_push, seed);
+            }
+            _ => {
+                killer(of_pull).run(moto.command(&[&"pull", &pushed, &copy]));
+                seen_pull = check(&copy, seen_pull, seen_push);
+            }
         }
     }
-    let args: [Arg<'_>; 6] = [&"gc", &url, &"--grace", &"0", &"--keep-generations", &"0"];
-    moto.sst(&args).expect(0);
-    let again = moto.sst(&join(&args, &["--json"])).expect(0).json();
-    assert_eq!(again["removed"].as_array().unwrap().len(), 0, "{again}");
-    moto.sst(&[&"verify", &url]).expect(0);
+    // What was killed goes on where it ended.
+    run(&[&"push", &origin, &pushed]);
+    run(&[&"pull", &pushed, &copy]);
+    assert_eq!(scan(&copy), scan(&origin));
+    for url in [loaded, pushed] {
+        let args: [Arg<'_>; 6] = [&"gc", &url, &"--grace", &"0", &"--keep-generations", &"0"];
+        moto.sst(&args).expect(0);
+        let again = moto.sst(&join(&args, &["--json"])).expect(0).json();
+        assert_eq!(again["removed"].as_array().unwrap().len(), 0, "{again}");
+        moto.sst(&[&"verify", &url]).expect(0);
+    }
 }
