@@ -95,6 +95,8 @@ impl BucketCommit {
                 written => {
                     // What stays is garbage, and the error of the load is what is told.
                     _ = output.discard().await;
+                    drop(commit);
+                    _ = publisher.close().await;
                     return Ok(written.map(|(value, _)| (value, None)));
                 }
             };
