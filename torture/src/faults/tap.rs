@@ -452,6 +452,13 @@ impl<T: Tap> Write for TappedFile<T> {
 }
 
 impl<T: Tap> NewFile for TappedFile<T> {
+    /// Promises nothing, so there is nothing to tap.
+    fn start_sync(&mut self) {
+        if let Some(inner) = &mut self.inner {
+            inner.start_sync();
+        }
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         let (file_system, operation) =
             (self.file_system.clone(), Operation::Sync { file: self.file });

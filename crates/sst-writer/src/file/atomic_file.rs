@@ -121,6 +121,11 @@ impl AtomicFile {
             .map_err(FileError::at(&self.path, FileOperation::Write))
     }
 
+    /// Asks the system to start writing out what was written, and does not wait for it.
+    pub(crate) fn start_sync(&mut self) {
+        self.file.start_sync();
+    }
+
     /// Makes the content durable, gives the file its final name and makes the name durable.
     ///
     /// # Errors

@@ -277,6 +277,10 @@ pub trait HeldLock: Debug + Send + Sync {
 
 /// A file under a temporary name. [`io::Write`] appends to it without a buffer.
 pub trait NewFile: Write + Debug + Send + Sync {
+    /// Asks the system to start writing out what was appended, and does not wait for it: so a sync
+    /// at the end of a large file has less to wait for. A system that cannot does nothing.
+    fn start_sync(&mut self);
+
     /// Makes the content durable.
     ///
     /// # Errors

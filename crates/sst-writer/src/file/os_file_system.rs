@@ -37,7 +37,7 @@ impl FileSystem for OsFileSystem {
             None => error.kind().into(),
         })?;
         let (file, path) = temporary.into_parts();
-        Ok(Box::new(OsFile { file: Some(file), path, written: 0 }))
+        Ok(Box::new(OsFile { file: Some(file), path, written: 0, started: 0 }))
     }
 
     fn create_directory(&self, directory: &Path) -> io::Result<()> {
@@ -266,6 +266,18 @@ fn advise(file: &File, advice: Advice) {
 #[cfg(not(target_os = "linux"))]
 fn advise(_: &File, _: Advice) {}
 
+/// Asks the system to start writing out a range of a file. Linux does that when it is told that a
+/// range of its cache is not needed; pages that are not on the device yet stay there.
+#[cfg(target_os = "linux")]
+fn start_writing(file: &File, range: Range<u64>) {
+    if let Some(len) = std::num::NonZeroU64::new(range.end.saturating_sub(range.start)) {
+        _ = rustix::fs::fadvise(file, range.start, Some(len), rustix::fs::Advice::DontNeed);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn start_writing(_: &File, _: Range<u64>) {}
+
 /// A locked file or directory of the operating system.
 #[derive(Debug)]
 struct OsLock {
@@ -318,6 +330,8 @@ struct OsFile {
     path: TempPath,
     /// How many bytes the system has taken.
     written: u64,
+    /// How many of them it was asked to write out.
+    started: u64,
 }
 
 impl OsFile {
@@ -339,6 +353,13 @@ impl Write for OsFile {
 }
 
 impl NewFile for OsFile {
+    fn start_sync(&mut self) {
+        if let Some(file) = &self.file {
+            start_writing(file, self.started..self.written);
+            self.started = self.written;
+        }
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         let file = self.open()?;
         file.sync_all()?;

@@ -138,6 +138,10 @@ impl Write for WatchedFile {
 }
 
 impl NewFile for WatchedFile {
+    fn start_sync(&mut self) {
+        self.inner.start_sync();
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         let result = self.inner.sync();
         self.failure.watch(result)

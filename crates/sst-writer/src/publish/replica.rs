@@ -171,7 +171,8 @@ impl Replica {
             // The files stay if no commit follows, and so must the marker.
             marker.pin();
         }
-        Ok(ReplicaFile { file: AtomicFile::replacing(file_system, path)?.name_synced_later() })
+        let file = AtomicFile::replacing(file_system, path)?.name_synced_later();
+        Ok(ReplicaFile { file, waiting: 0 })
     }
 
     /// Removes files that the newest commit does not have, and makes it durable that they are gone:
@@ -326,7 +327,7 @@ impl Replica {
         if !named.is_empty() {
             let path = self.path(name);
             let file = AtomicFile::replacing(Arc::clone(&file_system), &path)?;
-            let mut file = ReplicaFile { file: file.name_synced_later() };
+            let mut file = ReplicaFile { file: file.name_synced_later(), waiting: 0 };
             file.write(DelFile::encode(named.iter().copied()))?;
             file.finish()?;
         } else if has_own {
@@ -342,7 +343,13 @@ impl Replica {
 #[must_use = "a file that is not finished is removed"]
 pub struct ReplicaFile {
     file: AtomicFile,
+    /// Bytes that the system was not asked to write out yet.
+    waiting: u64,
 }
+
+/// Bytes of a file after which the system is asked to write them out, so that a device works while
+/// the rest is received.
+const SYNC_LEN: u64 = 4 << 20;
 
 impl ReplicaFile {
     /// Appends bytes. There is no buffer: write large pieces.
@@ -351,7 +358,14 @@ impl ReplicaFile {
     ///
     /// [`PublishError::File`]. The file must then be dropped.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), PublishError> {
-        Ok(self.file.write(bytes)?)
+        let bytes = bytes.as_ref();
+        self.file.write(bytes)?;
+        self.waiting += bytes.len() as u64;
+        if self.waiting >= SYNC_LEN {
+            self.file.start_sync();
+            self.waiting = 0;
+        }
+        Ok(())
     }
 
     /// Makes the content durable, and gives the file its name. The name becomes durable in
