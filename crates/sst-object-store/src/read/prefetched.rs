@@ -7,6 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 
+use crate::StoreError;
+
 /// Bytes of pieces that are held at most, of all objects of a [`StoreFiles`](super::StoreFiles).
 const MAX_HELD: usize = 64 << 20;
 
@@ -25,7 +27,10 @@ pub(super) struct Piece {
 enum State {
     Waiting,
     Here(Bytes),
-    /// It could not be read, or had to make room: a reader asks for it again.
+    /// It could not be read, after as many attempts as there are. The first reader is told.
+    Failed(StoreError),
+    /// It had to make room, or a reader was told that it could not be read: another reader asks for
+    /// it again.
     Gone,
 }
 
@@ -72,14 +77,14 @@ fn is_read(piece: &Weak<Piece>) -> bool {
 }
 
 impl Piece {
-    /// Hands the bytes over to those who wait for them; `None` if they could not be read.
-    pub(super) fn arrive(&self, bytes: Option<Bytes>) {
+    /// Hands the bytes over to those who wait for them, or the error of reading them.
+    pub(super) fn arrive(&self, bytes: Result<Bytes, StoreError>) {
         let mut state = locked(&self.state);
         // A piece that has made room stays away.
         if matches!(*state, State::Waiting) {
             match bytes {
-                Some(bytes) => *state = State::Here(bytes),
-                None => self.leave(&mut state),
+                Ok(bytes) => *state = State::Here(bytes),
+                Err(error) => *state = State::Failed(error),
             }
         }
         drop(state);
@@ -100,12 +105,23 @@ impl Piece {
     }
 
     /// Its bytes, which are waited for; `None` if they are gone.
-    pub(super) fn bytes(&self) -> Option<Bytes> {
+    ///
+    /// # Errors
+    ///
+    /// The error of reading them, once.
+    pub(super) fn bytes(&self) -> Result<Option<Bytes>, StoreError> {
         let mut state = locked(&self.state);
         loop {
             match &*state {
-                State::Here(bytes) => return Some(bytes.clone()),
-                State::Gone => return None,
+                State::Here(bytes) => return Ok(Some(bytes.clone())),
+                State::Gone => return Ok(None),
+                State::Failed(_) => {
+                    self.held.fetch_sub(self.len, Ordering::Relaxed);
+                    return match std::mem::replace(&mut *state, State::Gone) {
+                        State::Failed(error) => Err(error),
+                        State::Waiting | State::Here(_) | State::Gone => Ok(None),
+                    };
+                }
                 State::Waiting => {
                     state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
@@ -133,16 +149,17 @@ mod tests {
         let half = MAX_HELD as u64 / 2;
         let first = pieces.add(0..half).unwrap();
         let second = pieces.add(half..2 * half).unwrap();
-        first.arrive(Some(Bytes::from_static(b"first")));
-        second.arrive(Some(Bytes::from_static(b"second")));
-        assert!(first.bytes().is_some() && second.bytes().is_some());
+        first.arrive(Ok(Bytes::from_static(b"first")));
+        second.arrive(Ok(Bytes::from_static(b"second")));
+        assert!(first.bytes().unwrap().is_some() && second.bytes().unwrap().is_some());
         drop(second);
         let third = pieces.add(0..half).unwrap();
-        assert!(first.bytes().is_some());
+        assert!(first.bytes().unwrap().is_some());
         let fourth = pieces.add(0..1).unwrap();
-        assert!(first.bytes().is_none());
-        fourth.arrive(None);
-        assert!(fourth.bytes().is_none());
+        assert!(first.bytes().unwrap().is_none());
+        // Its error is told once.
+        fourth.arrive(Err(StoreError::Cancelled));
+        assert!(fourth.bytes().is_err() && fourth.bytes().unwrap().is_none());
         drop((first, third, fourth));
         assert_eq!(pieces.held.load(Ordering::Relaxed), 0);
         assert!(pieces.add(0..MAX_HELD as u64 + 1).is_none() && pieces.add(7..7).is_none());

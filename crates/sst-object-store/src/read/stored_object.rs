@@ -63,8 +63,12 @@ impl StoredObject {
     /// request.
     fn fill(&self, mut buffer: &mut [u8], mut at: u64) -> Result<(), StoreError> {
         while !buffer.is_empty() {
-            let piece =
-                self.piece_of(at).and_then(|piece| Some((piece.range.start, piece.bytes()?)));
+            let piece = match self.piece_of(at) {
+                Some(piece) if at < self.end_start() => {
+                    piece.bytes()?.map(|bytes| (piece.range.start, bytes))
+                }
+                _ => None,
+            };
             let (start, bytes) = match piece {
                 _ if at >= self.end_start() => (self.end_start(), self.end.clone()),
                 Some(found) => found,
@@ -126,8 +130,8 @@ impl RangedFile for StoredObject {
             let place = places.acquire_owned().await;
             let bytes = store.read_version(&name, piece.range.clone(), &version).await;
             drop(place);
-            // The read that follows makes the request again, and reports its error.
-            piece.arrive(bytes.ok());
+            // The read that follows reports an error.
+            piece.arrive(bytes);
         });
     }
 }
