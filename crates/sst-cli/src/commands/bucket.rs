@@ -1,14 +1,20 @@
 //! Commits to a bucket. Their tables and blobs are uploaded while they are written.
 
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use sst_format::SequenceNumber;
+use sst_format::file_name::{FileKind, FileName};
 use sst_format::protection::BlobRecord;
 use sst_merge::RemoteMerge;
 use sst_object_store::{
-    AdoptOptions, AdoptedFragment, Certify, ObjectCommitInfo, ObjectOutput, ObjectPublisher,
+    AdoptOptions, AdoptedFragment, Certify, ObjectCommitInfo, ObjectPublisher,
     ObjectPublisherOptions, Place, Store, StoreError, block_on,
 };
 use sst_writer::bulk::RemoteLoad;
+use sst_writer::file::{RemoteFile, RemoteOutput};
 use sst_writer::publish::TaskTable;
 
 use super::interrupt;
@@ -21,7 +27,7 @@ pub(super) struct BucketCommit {
     pub(super) family: u32,
     pub(super) mode: Mode,
     pub(super) certify: bool,
-    /// Whether all is written, removed again, and not published.
+    /// Whether what is written goes nowhere, and nothing is published.
     pub(super) dry_run: bool,
 }
 
@@ -31,7 +37,7 @@ pub(super) struct WrittenObjects {
     tables: Vec<TaskTable>,
     blobs: Vec<BlobRecord>,
     /// Blobs to which no table refers.
-    unused: Vec<sst_format::file_name::FileName>,
+    unused: Vec<FileName>,
 }
 
 impl From<&mut RemoteLoad> for WrittenObjects {
@@ -51,6 +57,30 @@ impl From<&mut RemoteMerge> for WrittenObjects {
             blobs: std::mem::take(&mut merge.blobs),
             unused: Vec::new(),
         }
+    }
+}
+
+/// The output of a dry run: its files go nowhere.
+#[derive(Debug, Default)]
+struct Discarded(AtomicU32);
+
+#[derive(Debug)]
+struct DiscardedFile;
+
+impl RemoteOutput for Discarded {
+    fn create(&self, _: FileKind) -> io::Result<(SequenceNumber, Box<dyn RemoteFile>)> {
+        let number = self.0.fetch_add(1, Ordering::Relaxed);
+        Ok((SequenceNumber(number), Box::new(DiscardedFile)))
+    }
+}
+
+impl RemoteFile for DiscardedFile {
+    fn write_all(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -79,7 +109,7 @@ impl BucketCommit {
     pub(super) fn publish<T>(
         &self,
         store: &Store,
-        write: impl FnOnce(&ObjectOutput) -> Result<(T, WrittenObjects), CliError>,
+        write: impl FnOnce(Arc<dyn RemoteOutput>) -> Result<(T, WrittenObjects), CliError>,
     ) -> Result<(T, Option<ObjectCommitInfo>), CliError> {
         let monitor = interrupt::monitor();
         let published = block_on(async {
@@ -88,16 +118,20 @@ impl BucketCommit {
             if self.mode == Mode::Replace {
                 commit.replace_all();
             }
+            if self.dry_run {
+                let written = commit.write_blocking(|_| write(Arc::new(Discarded::default())))?;
+                return Ok(written.map(|(value, _)| (value, None)));
+            }
             let output = commit.output();
-            let written = commit.write_blocking(write)?;
+            let written = commit.write_blocking(|output| write(Arc::new(output.clone())))?;
             let (value, objects) = match written {
-                Ok((value, objects)) if !self.dry_run => (value, objects),
-                written => {
+                Ok(written) => written,
+                Err(error) => {
                     // What stays is garbage, and the error of the load is what is told.
                     _ = output.discard().await;
                     drop(commit);
                     _ = publisher.close().await;
-                    return Ok(written.map(|(value, _)| (value, None)));
+                    return Ok(Err(error));
                 }
             };
             let WrittenObjects { tables, blobs, unused } = objects;

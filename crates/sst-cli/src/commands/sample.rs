@@ -1,7 +1,6 @@
 //! `sst sample`: writes a uniform sample. Only the sampled part of the input is read.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
 use indicatif::HumanBytes;
@@ -153,7 +152,7 @@ fn to_bucket(
     let commit = BucketCommit { family, mode: Mode::Replace, certify: false, dry_run: false };
     let (report, _) = commit.publish(&bucket(url)?, |output| {
         let bar = context.progress.entries_if_known(None, "sample");
-        let (output, monitor) = (Arc::new(output.clone()), entries_monitor(&bar));
+        let monitor = entries_monitor(&bar);
         let mut merged = sample_into_output(inputs, sample, output, options, &monitor)?;
         let objects = WrittenObjects::from(&mut merged);
         Ok((merged.report, objects))

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use indicatif::HumanBytes;
@@ -177,7 +176,6 @@ fn split_to_bucket(
                 return Ok((MergeReport::default(), WrittenObjects::default()));
             };
             let options = options.clone().older(OlderTables::none()).hashes(hashes);
-            let output = Arc::new(output.clone());
             let mut merged = merge_into_output(inputs, output, &options, monitor)?;
             let objects = WrittenObjects::from(&mut merged);
             Ok((merged.report, objects))

@@ -1,7 +1,6 @@
 //! `sst load` into a bucket: tables are uploaded while they are written.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use sst_writer::bulk::{BulkSummary, RemoteLoader};
@@ -33,8 +32,7 @@ pub(super) fn run(
         dry_run: output.dry_run,
     };
     let options = bulk_options(output).skip_refused(args.input_options.skip_bad);
-    let written = commit.publish(&bucket(url)?, |bucket| {
-        let place = Arc::new(bucket.clone());
+    let written = commit.publish(&bucket(url)?, |place| {
         let loader = RemoteLoader::new(place, options, Compression::default(), &monitor);
         let loader = loader.map_err(CliError::Bulk)?;
         let handle = |stream| loader.handle(stream);

@@ -1,7 +1,6 @@
 //! `sst merge`: merges tables into a directory, into one file, or in place.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{ArgGroup, Args};
@@ -230,7 +229,6 @@ fn merge_to_bucket(args: &MergeArgs, path: &Path, context: Context) -> Result<Ex
     let commit = BucketCommit { family, mode, certify, dry_run: false };
     let (report, info) = commit.publish(&store, |output| {
         let bar = context.progress.entries_if_known(inputs.entry_count(), "merge");
-        let output = Arc::new(output.clone());
         let mut merged = merge_into_output(&inputs, output, &options, &entries_monitor(&bar))?;
         let objects = WrittenObjects::from(&mut merged);
         Ok((merged.report, objects))
