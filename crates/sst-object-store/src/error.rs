@@ -309,8 +309,8 @@ pub enum StoreError {
     Internal(&'static str),
 }
 
-/// The error of a request, as the crate `object_store` states it, causes included: for example, that
-/// a connection was refused.
+/// The error of a request, as the crate `object_store` states it, causes included: for example,
+/// that a connection was refused.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", with_causes(.0))]
 pub struct RequestError(Box<object_store::Error>);

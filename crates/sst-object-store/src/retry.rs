@@ -137,7 +137,8 @@ pub(crate) fn is_missing_bucket(error: &Error) -> bool {
 /// so if the object is empty.
 const NOT_PARTIAL: &str = "non-partial response";
 
-/// Whether an object ends before the range that was asked for, or has no bytes at all. Clients say so in their text only.
+/// Whether an object ends before the range that was asked for, or has no bytes at all. Clients say
+/// so in their text only.
 pub(crate) fn is_out_of_range(error: &Error) -> bool {
     says(error, &["416 Range Not Satisfiable", "Wanted range starting at", NOT_PARTIAL])
 }

@@ -22,9 +22,9 @@ pub struct MirrorOptions {
     /// Default: `false`.
     pub replace: bool,
     /// Whether the files that the target has are read and verified, and copied again if their bytes
-    /// are not those of their commit. Otherwise only those are copied again that are missing or have
-    /// another length. A damaged meta file is not repaired: its commit cannot be read, so copy into
-    /// a new place. Default: `false`.
+    /// are not those of their commit. Otherwise only those are copied again that are missing or
+    /// have another length. A damaged meta file is not repaired: its commit cannot be read, so copy
+    /// into a new place. Default: `false`.
     pub repair: bool,
     /// The shard to copy into a directory, instead of everything. Default: everything.
     pub shard: Option<ShardNumber>,

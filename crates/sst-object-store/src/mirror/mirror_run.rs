@@ -55,13 +55,12 @@ pub async fn pull(
 /// Makes the newest commit of a source the newest commit of a target, with the same files.
 ///
 /// Files that the newest commit of the target has are not copied, unless one is missing or has
-/// another length there: then it is copied again. With [`MirrorOptions::repair`] they are read, too,
-/// and copied again if their bytes are wrong. Of the others, those that are
-/// there with the right length, because a mirror was interrupted, are read and verified; the rest
-/// is copied, and every byte is verified on its way by the chain of checksums. Then the commit
-/// becomes visible in one step. It needs memory for [`MirrorOptions::parallel`] pieces, whatever
-/// the sizes of files. `monitor` observes the bytes that are copied, and cancels the mirror within
-/// one piece.
+/// another length there: then it is copied again. With [`MirrorOptions::repair`] they are read,
+/// too, and copied again if their bytes are wrong. Of the others, those that are there with the
+/// right length, because a mirror was interrupted, are read and verified; the rest is copied, and
+/// every byte is verified on its way by the chain of checksums. Then the commit becomes visible in
+/// one step. It needs memory for [`MirrorOptions::parallel`] pieces, whatever the sizes of files.
+/// `monitor` observes the bytes that are copied, and cancels the mirror within one piece.
 ///
 /// With [`MirrorOptions::shard`], a directory gets the tables and blobs that a range of hashes
 /// needs, and meta files of its own that describe them (FORMAT.md section 15). Of the source's meta

@@ -21,16 +21,16 @@ pub(super) struct Plan {
     /// states too.
     pub(super) missing: Vec<PlannedFile>,
     /// Files of the right name and length that no commit of the target vouches for: left by a
-    /// mirror that was interrupted, or by another writer. In a repair, all tables and blobs that the
-    /// newest commit has, too. They are read and verified.
+    /// mirror that was interrupted, or by another writer. In a repair, all tables and blobs that
+    /// the newest commit has, too. They are read and verified.
     pub(super) unverified: Vec<PlannedFile>,
     /// Number of files that the newest commit of the target has too.
     pub(super) kept: u64,
 }
 
 impl Plan {
-    /// Compares a commit with the newest commit of a target, and with the files that are there, whose
-    /// bytes a repair does not trust.
+    /// Compares a commit with the newest commit of a target, and with the files that are there,
+    /// whose bytes a repair does not trust.
     ///
     /// # Errors
     ///
@@ -59,8 +59,8 @@ impl Plan {
         for (name, (file, described)) in files {
             match known.get(&name) {
                 Some((known, _)) if *known == file && present.get(&name) == Some(&file.len) => {
-                    // Reading the commit has verified the heads of its meta files, and they cannot be
-                    // replaced.
+                    // Reading the commit has verified the heads of its meta files, and they cannot
+                    // be replaced.
                     match repair && name.kind != FileKind::Meta {
                         true => plan.unverified.push(PlannedFile { file, described }),
                         false => plan.kept += 1,

@@ -1,5 +1,5 @@
-//! A place that is no directory of the file system, to which tables and blobs are written while they
-//! are made.
+//! A place that is no directory of the file system, to which tables and blobs are written while
+//! they are made.
 
 use std::fmt::Debug;
 use std::io;
