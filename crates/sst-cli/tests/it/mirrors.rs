@@ -96,8 +96,7 @@ fn a_follower_tells_an_error_once() {
     let copy = scratch.path("copy");
     let mut follower = Command::new(env!("CARGO_BIN_EXE_sst"));
     follower.args(["pull", "--json", "--follow", "--interval", "0.001s"]).arg(&db).arg(&copy);
-    let mut follower =
-        follower.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut follower = follower.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut commits = BufReader::new(follower.stdout.take().unwrap()).lines();
     let mut notes = BufReader::new(follower.stderr.take().unwrap()).lines();
     commits.next().unwrap().unwrap();

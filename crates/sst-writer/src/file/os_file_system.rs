@@ -382,13 +382,13 @@ impl NewFile for OsFile {
     }
 
     fn persist_new(self: Box<Self>, path: &Path) -> io::Result<()> {
-        let Self { file, path: temporary, written: _ } = *self;
+        let Self { file, path: temporary, .. } = *self;
         drop(file);
         temporary.persist_noclobber(path).map_err(|error| error.error)
     }
 
     fn replace(self: Box<Self>, path: &Path) -> io::Result<()> {
-        let Self { file, path: temporary, written: _ } = *self;
+        let Self { file, path: temporary, .. } = *self;
         drop(file);
         temporary.persist(path).map_err(|error| error.error)
     }
