@@ -48,6 +48,9 @@ mod pictures;
 #[cfg(target_os = "linux")]
 #[cfg(test)]
 mod published;
+#[cfg(unix)]
+#[cfg(test)]
+mod ranges;
 #[cfg(test)]
 mod reference;
 #[cfg(unix)]

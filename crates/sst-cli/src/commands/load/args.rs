@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sst_format::limits::MAX_MEDIUM_VALUE_LEN;
+use sst_object_store::ShardNumber;
 use sst_writer::bulk::BulkMode;
 
 use crate::commands::certify_arg::CertifyArg;
@@ -37,6 +38,7 @@ Examples:
   sst load cities.csv cities.db --key-columns country,name --value-format json
   sst load events.jsonl.gz events.db --key-field user.id --value-field . --duplicates keep
   sst load emoji.json emoji.db --key-field char --value-fields name,group
+  sst load cities.csv part-3.db --key-columns country,name --range 3/16
   sst scan unicode.db | sst load - copy.db --format tsv";
 
 /// Arguments of `sst load`.
@@ -51,6 +53,11 @@ pub(crate) struct LoadArgs {
     // One positional argument and not two, so that options may stand between the paths.
     #[arg(required = true, value_name = "PATH", value_parser = url::parser())]
     paths: Vec<PathBuf>,
+
+    /// Load only the entries of range I of N equal ranges of hashes, from 0: N commands on N
+    /// machines load all of them, and `sst gather` publishes what they have written
+    #[arg(long, value_name = "I/N")]
+    pub(crate) range: Option<ShardNumber>,
 
     #[command(flatten)]
     pub(crate) input_options: InputArgs,

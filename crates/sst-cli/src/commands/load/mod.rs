@@ -15,6 +15,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use sst_format::meta_head::HashRange;
+use sst_object_store::ShardNumber;
+use sst_reader::hash_key;
 use sst_writer::bulk::{BulkHandle, BulkMode, BulkSummary, InputPosition, RefusedRecord};
 use sst_writer::monitor::{CancelToken, Phase};
 use sst_writer::{BulkError, BulkLoader, BulkOptions, Monitor};
@@ -133,6 +136,7 @@ fn read_inputs(
             cancel,
             context,
             handle: handle(stream),
+            hashes: args.range.map(ShardNumber::hashes),
             entries: 0,
             skipped: 0,
         };
@@ -236,6 +240,8 @@ struct InputReader<'a> {
     context: Context,
     handle: BulkHandle,
     entries: u64,
+    /// The hashes that are loaded; `None` for all.
+    hashes: Option<HashRange>,
     /// Number of bad lines skipped.
     skipped: u64,
 }
@@ -295,17 +301,19 @@ impl InputReader<'_> {
     fn put(&mut self, entry: &mut InputEntry) -> Result<(), CliError> {
         let InputEntry { line, key, value, is_deletion } = entry;
         let (line, key) = (*line, &**key);
+        self.entries += 1;
+        if self.entries.is_multiple_of(ENTRIES_BETWEEN_CHECKS) && self.cancel.is_cancelled() {
+            return Err(CliError::Bulk(BulkError::Cancelled));
+        }
+        if self.hashes.is_some_and(|hashes| !hashes.contains(hash_key(key))) {
+            return Ok(());
+        }
         let put = match (*is_deletion, value.form()) {
             (true, _) => self.handle.delete_at(line, key),
             (false, ValueForm::Held(value)) => self.handle.put_at(line, key, value),
             (false, ValueForm::Blob(blob)) => self.handle.put_blob_from_at(line, key, blob),
         };
-        put.map_err(CliError::Bulk)?;
-        self.entries += 1;
-        if self.entries.is_multiple_of(ENTRIES_BETWEEN_CHECKS) && self.cancel.is_cancelled() {
-            return Err(CliError::Bulk(BulkError::Cancelled));
-        }
-        Ok(())
+        put.map_err(CliError::Bulk)
     }
 
     fn error(&self, source: InputError) -> CliError {
