@@ -54,6 +54,9 @@ pub(crate) enum Error {
     Forked(&'static str),
     #[error("commit {commit} is live, but a later step failed; do not repeat it")]
     Live { commit: u32, source: Box<Error> },
+    /// Another commit is the newest one than the one that was read.
+    #[error("{place}: commit {found:?} is the newest, not {expected:?}: another writer was faster")]
+    Conflict { place: String, expected: Option<u32>, found: Option<u32> },
     /// Another thread of the same operation has the reason.
     #[error("the operation was cancelled")]
     Stopped,
@@ -325,6 +328,7 @@ fn to_exception(py: Python<'_>, error: Error) -> PyResult<PyErr> {
         Error::Entry { position, .. } => Exception::new("EntryError").number("position", *position),
         Error::Closed(_) => Exception::new("ClosedError"),
         Error::Forked(_) => Exception::new("ForkError"),
+        Error::Conflict { place, .. } => Exception::new("ConflictError").file(place),
         Error::Live { commit, .. } => Exception::new("CommitLiveError").number("commit", *commit),
         Error::Stopped => Exception::new("CancelledError"),
         Error::Internal(_) => Exception::new("InternalError"),

@@ -5,6 +5,7 @@
 //! | lookups | `open.rs`, `db.rs`, `open_arguments.rs`, `keys.rs`, `walk.rs`, `arrow_array.rs` |
 //! | writing | `load.rs`, `record_source.rs`, `columns.rs`, `writer.rs`, `target.rs` |
 //! | operations | `operations.rs`, `commit_report.rs`, `diff.rs`, `mirror.rs`, `reports.rs` |
+//! | jobs of Spark | `spark/` |
 //! | what all of them need | `errors.rs`, `blocking.rs`, `bytes_of.rs`, `place.rs`, `fork.rs` |
 //! | all `unsafe` | `memory.rs` |
 //!
@@ -29,6 +30,7 @@ mod operations;
 mod place;
 mod record_source;
 mod reports;
+mod spark;
 mod target;
 mod walk;
 mod writer;
@@ -103,6 +105,18 @@ mod _native {
     };
     #[pymodule_export]
     use crate::reports::{PyCertificate, PyStatistics, PyVerifyReport};
+    #[pymodule_export]
+    use crate::spark::job::{
+        spark_begin_job, spark_commit, spark_end_job, spark_newest, spark_outline,
+    };
+    #[pymodule_export]
+    use crate::spark::key_hashes::spark_key_hashes;
+    #[pymodule_export]
+    use crate::spark::range_digest::spark_range_digest;
+    #[pymodule_export]
+    use crate::spark::range_scan::{SparkBatches, spark_lookup, spark_scan};
+    #[pymodule_export]
+    use crate::spark::task::{SparkTaskReport, spark_write_task};
     #[pymodule_export]
     use crate::walk::Scan;
     #[pymodule_export]

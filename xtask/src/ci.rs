@@ -51,6 +51,8 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
         gate("fuzz", "cargo run --quiet --release -p xtask -- fuzz --executions 20000 --seconds 2"),
         // The wheel, in an environment that it makes itself, or NOT RUN.
         gate("python", "python/check"),
+        // One job on a local cluster of Spark, in an environment that it makes itself, or NOT RUN.
+        gate("Spark", "python/spark/check -k survives_a_failed_task"),
         gate("docs", "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features"),
         gate("no_std", "cargo check -p sst-format --no-default-features --all-features"),
         gate("package", "cargo package --workspace --allow-dirty --no-verify"),

@@ -27,12 +27,14 @@ use sst_format::filter::FilterBytes;
 use sst_format::meta_head::{CommitKind, MetaLimits};
 use sst_format::{SequenceNumber, SstMeta, TableProtection};
 use sst_object_store::{ObjectPublisher, ObjectPublisherOptions, RemoteCommit, Store, StoreFiles};
-use sst_reader::{Access, Monitor, ReaderOptions, SstSet};
+use sst_reader::{Access, Monitor, ReaderOptions, SstSet, hash_key};
 use sst_writer::WriterOptions;
 use sst_writer::publish::{CommitBase, NewCommit};
 
 /// Blocks of a made-up table.
 const BLOCKS: u16 = 4;
+/// The key of the table that is appended.
+const KEY: &str = "key";
 /// Bytes of the filter of a made-up table.
 const FILTER_LEN: usize = 16;
 
@@ -211,7 +213,17 @@ fn simulate(count: u64, tables_each: u64) -> Result<(), Box<dyn Error>> {
     let step = Step::start(&counters);
     runtime.block_on(append(&store))?;
     step.print("append a table", &counters);
-    Ok(())
+    let step = Step::start(&counters);
+    let hash = hash_key(KEY.as_bytes());
+    let width = u64::MAX / 100;
+    let first = hash - hash % width;
+    let shard = SstSet::open_range(store.name(), 0, first..=first.saturating_add(width), &options)?;
+    let value = shard.get(KEY)?;
+    step.print("open the hundredth that has a key, and look it up", &counters);
+    match value.as_deref() {
+        Some(b"value") => Ok(()),
+        other => Err(format!("the appended key has the value {other:?}").into()),
+    }
 }
 
 /// Publishes made-up tables: all of one load, divided among meta files.
@@ -254,7 +266,7 @@ async fn append(store: &Store) -> Result<(), Box<dyn Error>> {
     let mut commit = publisher.begin(0).await?;
     let mut table = commit.create_table(WriterOptions::default()).await?;
     let written = tokio::task::spawn_blocking(move || {
-        table.add(("key", "value"))?;
+        table.add((KEY, "value"))?;
         table.finish()
     });
     commit.add_table(written.await??);
@@ -263,7 +275,11 @@ async fn append(store: &Store) -> Result<(), Box<dyn Error>> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for (count, tables_each) in [(10_000, 100), (100_000, 1_000), (1_000_000, 10_000)] {
+    // The first one has the tables and the meta files of 2 * 10^10 keys.
+    let sizes = [(4_769, 434), (10_000, 100), (100_000, 1_000), (1_000_000, 10_000)];
+    // `simulate 1` stops after the first one.
+    let count = std::env::args().nth(1).map_or(Ok(sizes.len()), |count| count.parse())?;
+    for (count, tables_each) in sizes.into_iter().take(count) {
         simulate(count, tables_each)?;
     }
     Ok(())

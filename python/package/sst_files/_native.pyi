@@ -37,6 +37,18 @@ __all__ = [
     "rollback",
     "run",
     "verify",
+    "spark_begin_job",
+    "spark_commit",
+    "spark_end_job",
+    "spark_newest",
+    "spark_outline",
+    "spark_key_hashes",
+    "spark_range_digest",
+    "SparkBatches",
+    "spark_lookup",
+    "spark_scan",
+    "SparkTaskReport",
+    "spark_write_task",
     "Certificate",
     "Statistics",
     "VerifyReport",
@@ -486,5 +498,85 @@ def pull(
 def gc(url: _Path, *, grace: float = 86400.0, keep_generations: int = 1) -> int: ...
 def key_hash(key: _Bytes) -> int: ...
 def key_shard(key: _Bytes, count: int) -> int: ...
+@final
+class SparkBatches:
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+
+@final
+class SparkTaskReport:
+    @property
+    def report(self) -> bytes: ...
+    @property
+    def range(self) -> int | None: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def entries(self) -> int: ...
+    @property
+    def tombstones(self) -> int: ...
+    @property
+    def skipped(self) -> int: ...
+    @property
+    def tables(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+
+def spark_begin_job(path: _Path, *, job: int | None = None) -> int: ...
+def spark_end_job(path: _Path, job: int) -> list[str]: ...
+def spark_newest(path: _Path, family: int = 0) -> tuple[int, int] | None: ...
+def spark_outline(report: bytes) -> bytes: ...
+def spark_commit(
+    path: _Path,
+    reports: Iterable[bytes],
+    *,
+    job: int,
+    mode: _Mode,
+    family: int = 0,
+    certify: bool = False,
+    contents: Iterable[bytes] | None = None,
+    base: int | None = None,
+    check_base: bool = False,
+    keep_generations: int = 1,
+) -> tuple[CommitReport, list[str]]: ...
+def spark_key_hashes(keys: object, ranges: int) -> ArrowBatch: ...
+def spark_range_digest(
+    path: _Path,
+    report: bytes | None,
+    *,
+    base: int | None,
+    range: int,
+    ranges: int,
+    family: int = 0,
+) -> bytes: ...
+def spark_scan(
+    path: _Path,
+    columns: Iterable[tuple[str, str]],
+    *,
+    commit: int,
+    range: int,
+    ranges: int,
+    family: int = 0,
+    batch_rows: int = 10_000,
+) -> SparkBatches: ...
+def spark_lookup(
+    path: _Path,
+    columns: Iterable[tuple[str, str]],
+    keys: Iterable[bytes],
+    *,
+    commit: int,
+    family: int = 0,
+) -> SparkBatches: ...
+def spark_write_task(
+    path: _Path,
+    batches: object,
+    *,
+    job: int,
+    ranges: int,
+    family: int = 0,
+    duplicates: str = "error",
+    nulls: str = "error",
+    compression: str = "lz4",
+    certify: bool = False,
+) -> SparkTaskReport: ...
 def run(arguments: list[str]) -> int: ...
 def _after_fork() -> None: ...

@@ -81,6 +81,13 @@ impl<'p> ObjectCommit<'p> {
         }
     }
 
+    /// The commit that this one continues; `None` if it is the first. It is another one after a
+    /// commit of another writer, on top of which this one is made again.
+    #[must_use]
+    pub const fn base(&self) -> Option<SequenceNumber> {
+        self.publisher.current()
+    }
+
     /// Sets the kind of the commit, instead of the one that follows from its content.
     pub const fn set_kind(&mut self, kind: CommitKind) {
         self.kind = Some(kind);
