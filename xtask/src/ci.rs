@@ -14,13 +14,20 @@ struct Gate {
 
 fn gates(root: &Path) -> Result<Vec<Gate>, String> {
     let gate = |name, command: &str| Gate { name, command: command.to_owned() };
+    // The optimized programs are built by one selection of packages. A selection for each program
+    // would compile the libraries once for each, since the features of their dependencies differ.
+    let optimized = |program: &str| {
+        let packages = "-p xtask -p sst-torture -p sst-fuzz-harness";
+        let folder = "\"${CARGO_TARGET_DIR:-target}\"/release";
+        format!("cargo build --quiet --release {packages} && {folder}/{program}")
+    };
     let [main_job, tests] = readme::commands(root)?;
     Ok(vec![
         gate("format", "cargo fmt --all --check"),
         gate("no dependencies", "test \"$(cargo tree -p sst-format -e normal | wc -l)\" -eq 1"),
         gate("clippy", "cargo clippy --workspace --all-targets --all-features -- -D warnings"),
-        gate("conformance", "cargo run --quiet --release -p xtask -- conformance"),
-        gate("torture", "cargo run --quiet --release -p xtask -- torture"),
+        gate("conformance", &optimized("xtask conformance")),
+        gate("torture", &optimized("sst-torture")),
         Gate { name: "README: main job", command: main_job },
         Gate { name: "README: tests", command: tests },
         // Conformance, torture and fuzzing run optimized code.
@@ -28,32 +35,31 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
             "tests, all features",
             "cargo test -p sst-format -p sst-reader --all-features --lib --tests",
         ),
-        // As `cargo sst` builds it.
-        gate("no Parquet", "cargo check -p sst-cli --no-default-features --all-targets"),
-        // The stores of the clouds are off by default, because they need TLS.
+        // The stores of the clouds are off by default, because they need TLS. These are the tests
+        // that only their features have. The one of S3 needs moto's server, which it installs, or
+        // says NOT RUN. The command has no Parquet here, as `cargo sst` builds it.
         gate(
-            "tests, clouds",
-            "cargo test -p sst-object-store --features aws,azure,gcp,http && cargo check -p sst-cli --features cloud",
-        ),
-        // A real S3 interface: moto's server, which the test installs, or NOT RUN.
-        gate(
-            "S3",
-            "cargo test -p sst-cli --no-default-features --features aws --test it -- --nocapture s3::",
+            "clouds, S3, no Parquet",
+            "cargo test -p sst-object-store -p sst-cli --no-default-features \
+             --features sst-object-store/mirror,sst-cli/cloud --lib --test it -- \
+             --nocapture s3:: http:: place::",
         ),
         gate(
             "no TLS",
             "! cargo tree -p sst-cli -e normal | grep -E 'rustls|aws-lc|ring v|openssl|native-tls'",
         ),
-        gate("model checker", "cargo run --quiet --release -p xtask -- model"),
-        gate("planted bugs", "cargo run --quiet --release -p xtask -- planted"),
-        gate("instructions", "cargo run --quiet --release -p xtask -- instructions"),
+        gate("model checker", &optimized("sst-torture --full --only interleavings")),
+        gate("planted bugs", &optimized("sst-torture --full --only 'planted bugs'")),
+        gate("instructions", &optimized("xtask instructions")),
         // Each target runs for a short time, in every driver that this machine has.
-        gate("fuzz", "cargo run --quiet --release -p xtask -- fuzz --executions 20000 --seconds 2"),
+        gate("fuzz", &optimized("xtask fuzz --executions 20000 --seconds 2")),
         // The wheel, in an environment that it makes itself, or NOT RUN.
         gate("python", "python/check"),
         // One job on a local cluster of Spark, in an environment that it makes itself, or NOT RUN.
         gate("Spark", "python/spark/check -k survives_a_failed_task"),
         gate("docs", "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features"),
+        // The command, and the oldest compiler, are checked without --brief.
+        gate("platforms", &optimized("xtask platforms --brief")),
         gate("no_std", "cargo check -p sst-format --no-default-features --all-features"),
         gate("package", "cargo package --workspace --allow-dirty --no-verify"),
     ])

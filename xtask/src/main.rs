@@ -1,5 +1,6 @@
 //! Chores of the workspace: `cargo xtask conformance`, `bench`, `conditions`, `torture`, `fuzz`,
-//! `instructions`, `bulk`, `simulate`, `miri`, `model`, `planted`, `mutants`, `nextjs`, `ci`.
+//! `instructions`, `bulk`, `simulate`, `miri`, `model`, `planted`, `mutants`, `nextjs`,
+//! `platforms`, `ci`.
 
 #![expect(clippy::print_stdout, reason = "chores report on standard output")]
 
@@ -10,6 +11,7 @@ mod fuzz;
 mod instructions;
 mod mutants;
 mod nextjs;
+mod platforms;
 mod readme;
 
 use std::path::{Path, PathBuf};
@@ -96,6 +98,13 @@ enum Chore {
     /// Lets Next.js 16.3.0 build on a directory that we published. Prints NOT RUN if npm is
     /// missing.
     Nextjs,
+    /// Checks that the crates compile for Windows, macOS, 32 bits, aarch64 and WebAssembly, and
+    /// with the oldest compiler; looks keys up in WebAssembly. Installs targets with rustup.
+    Platforms {
+        /// Only the libraries, with this compiler.
+        #[arg(long)]
+        brief: bool,
+    },
     /// Runs the gates of `.ci/run`, the cheap ones first.
     Ci {
         /// Run only the gates whose name contains this.
@@ -125,6 +134,7 @@ fn main() -> ExitCode {
         Chore::Planted => suite(&root, "planted bugs"),
         Chore::Mutants { only, arguments } => mutants::run(&root, only.as_deref(), &arguments),
         Chore::Nextjs => nextjs::run(&root),
+        Chore::Platforms { brief } => platforms::run(&root, brief),
         Chore::Ci { only, list } => ci::run(&root, only.as_deref(), list),
     };
     if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }

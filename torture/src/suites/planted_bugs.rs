@@ -103,12 +103,14 @@ impl Planted {
             )
         };
         // Two builds, since one build of all packages would build tests that are not run here. The
-        // second one builds this program too, together with its tests.
+        // second one builds this program too, together with its tests. Nothing of sst-benches is
+        // built: it is here for the features of its dependencies, so that parquet and others are
+        // those of `cargo test --workspace`.
         let units = cargo()?.args(&["--lib", "--package", "sst-format", "--package", "sst-reader"]);
-        let others =
-            cargo()?.args(&["--test", "it", "--test", "filter", "--package", "sst-writer"]).args(
-                &["--package", "sst-reader", "--package", "sst-amqf", "--package", "sst-torture"],
-            );
+        let others = cargo()?
+            .args(&["--test", "it", "--test", "filter", "--package", "sst-writer"])
+            .args(&["--package", "sst-reader", "--package", "sst-amqf", "--package", "sst-torture"])
+            .args(&["--package", "sst-benches"]);
         let mut usual = Programs::build(others)?;
         usual.extend(Programs::build(units)?);
         let kept = tempfile::tempdir().map_err(|error| error.to_string())?;

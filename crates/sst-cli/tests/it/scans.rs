@@ -1,5 +1,6 @@
 //! `sst scan`: filters, bounds, and the formats of its output.
 
+#[cfg(feature = "parquet")]
 use std::collections::BTreeMap;
 
 use crate::harness::{Scratch, join, repository, sst, tables};

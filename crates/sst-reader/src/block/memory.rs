@@ -24,6 +24,7 @@ pub(crate) struct Mapping {
 
 /// Shortest file, in bytes, for which the kernel is told that it is read at random: shorter ones it
 /// may as well read whole.
+#[cfg(unix)]
 const MIN_RANDOM_LEN: usize = 64 << 10;
 
 impl Mapping {

@@ -285,13 +285,20 @@ struct OsLock {
     file: File,
     path: PathBuf,
     /// Whether a symbolic link at the path leads to the locked one.
+    #[cfg(unix)]
     link: LastLink,
 }
 
 impl OsLock {
+    #[cfg_attr(not(unix), expect(unused_variables, reason = "see `is_in_place`"))]
     fn take(file: File, path: &Path, link: LastLink) -> io::Result<Self> {
         file.try_lock()?;
-        Ok(Self { file, path: path.to_owned(), link })
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+            #[cfg(unix)]
+            link,
+        })
     }
 }
 

@@ -150,3 +150,9 @@ fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Res
     }
     Ok(())
 }
+
+/// Elsewhere, such as in WebAssembly, only bytes in memory and files of a store can be read.
+#[cfg(not(any(unix, windows)))]
+fn read_exact_at(_: &File, _: &mut [u8], _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
