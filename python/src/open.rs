@@ -18,8 +18,8 @@ use crate::place::{path_of, readable, shard_of, url_of};
 /// takes only the range of hashes of shard `i` of `n`: lookups of other keys raise
 /// `WrongShardError` in a shard that was pulled, and find nothing in a range of a directory.
 ///
-/// `family` is the key space. `cache_bytes` bounds the memory for decompressed blocks (64 MiB by
-/// default). `mmap=False` reads files instead of mapping them, for file systems that do not keep
+/// `family` is the key space. `cache_bytes` bounds the memory for decompressed blocks (256 MiB
+/// by default). `mmap=False` reads files instead of mapping them, for file systems that do not keep
 /// the files of a map. `max_open_files` bounds the tables that are open at once, `max_value_bytes`
 /// the memory for one value. `statistics` counts the outcomes of lookups.
 ///

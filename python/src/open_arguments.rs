@@ -13,6 +13,10 @@ use crate::errors::Error;
 use crate::mirror::CachedBucket;
 use crate::place::hashes_of;
 
+/// Bytes of the cache if none are asked for: a million entries of 100 bytes fit, which programs of
+/// Python look up as they would in a dict.
+const DEFAULT_CACHE: u64 = 256 << 20;
+
 /// The arguments of `open`.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenArguments {
@@ -35,7 +39,8 @@ pub(crate) struct OpenArguments {
 impl OpenArguments {
     /// Options with a new cache.
     pub(crate) fn reader_options(&self) -> ReaderOptions {
-        let capacity = self.cache_bytes.unwrap_or(BlockCache::DEFAULT_CAPACITY);
+        // Documented. Memory is taken as blocks are looked up, not at once.
+        let capacity = self.cache_bytes.unwrap_or(DEFAULT_CACHE);
         let cache: Arc<BlockCache> = Arc::new(BlockCache::new(capacity));
         let options = ReaderOptions::default()
             .access(if self.mmap { Access::Map } else { Access::Read })
