@@ -44,6 +44,15 @@ impl Cells {
         self.valid.push(cell.is_some());
     }
 
+    /// Adds the cells of another array behind these.
+    pub(crate) fn append(&mut self, other: &Self) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        self.ends.extend(other.ends.iter().map(|end| start + end));
+        self.valid.extend_from_slice(&other.valid);
+        self.nulls += other.nulls;
+    }
+
     pub(crate) fn byte_len(&self) -> usize {
         self.bytes.len()
     }

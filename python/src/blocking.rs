@@ -1,17 +1,24 @@
 //! Long operations: without the GIL, with progress, and interrupted by Ctrl-C.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use sst_format::monitor::{CancelToken, Monitor, Phase, Progress};
 
 use crate::errors::Error;
+use crate::fork::Epoch;
+use crate::memory::beside;
 
 /// Time between two looks for signals.
 const POLL: Duration = Duration::from_millis(20);
+
+/// The note of an exception that could not stop an operation any more.
+const TOO_LATE: &str = "it came too late to stop what was under way, which has succeeded";
 
 /// The last progress that a thread has reported, for the thread that tells Python.
 type Latest = Arc<Mutex<Option<Progress>>>;
@@ -96,6 +103,11 @@ impl Observer {
     /// is to end the operation.
     pub(crate) fn poll(&self, py: Python<'_>) -> PyResult<()> {
         py.check_signals()?;
+        self.tell(py)
+    }
+
+    /// Tells Python how far the operation is.
+    fn tell(&self, py: Python<'_>) -> PyResult<()> {
         let Some(callback) = &self.callback else { return Ok(()) };
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner).take();
         match latest {
@@ -105,22 +117,24 @@ impl Observer {
     }
 
     /// Runs `work` on another thread, without the GIL, and polls meanwhile. If Ctrl-C or the
-    /// callback raises an exception, the work is cancelled, and the exception is the result.
+    /// callback raises an exception, the work is cancelled, and the exception is the result; it has
+    /// a note if the work succeeds all the same. In a child that the callback forks, the result is
+    /// [`Error::Forked`].
     pub(crate) fn run<T: Send>(
         &self,
         py: Python<'_>,
         work: impl FnOnce(&Monitor) -> Result<T, Error> + Send,
     ) -> Result<T, Error> {
-        let mut raised = None;
-        let monitor = &self.monitor;
-        let is_done = AtomicBool::new(false);
-        let done = thread::scope(|scope| {
-            let ending = Ending { is_done: &is_done, waiting: thread::current() };
-            let worker = scope.spawn(move || {
-                let _ending = ending;
-                work(monitor)
-            });
-            while !is_done.load(Ordering::Acquire) {
+        let (monitor, epoch) = (&self.monitor, Epoch::now());
+        let is_done = Arc::new(AtomicBool::new(false));
+        let ending = Ending { is_done: Arc::clone(&is_done), waiting: thread::current() };
+        let work = move || {
+            let _ending = ending;
+            work(monitor)
+        };
+        let poll_until_done = || {
+            let mut raised = None;
+            while !is_done.load(Ordering::Acquire) && epoch.is_now() {
                 py.detach(|| thread::park_timeout(POLL));
                 if raised.is_none()
                     && let Err(error) = self.poll(py)
@@ -129,27 +143,40 @@ impl Observer {
                     raised = Some(error);
                 }
             }
-            py.detach(|| worker.join())
-        });
-        let done = done.map_err(|_| Error::Internal("no operation panics"))?;
+            raised
+        };
+        let ran = beside(work, poll_until_done);
+        let (raised, done) =
+            ran.map_err(|error| Error::io("start", Path::new("a thread"), error))?;
         match (raised, done) {
-            (Some(raised), _) => Err(raised.into()),
-            (None, Ok(done)) => {
-                self.poll(py)?;
+            (Some(raised), done) => {
+                if let Some(Ok(_)) = done {
+                    raised.value(py).call_method1(intern!(py, "add_note"), (TOO_LATE,))?;
+                }
+                Err(raised.into())
+            }
+            (None, Some(Ok(done))) => {
+                // Signals are for the code behind the call: the work is done.
+                if let Err(raised) = self.tell(py) {
+                    raised.value(py).call_method1(intern!(py, "add_note"), (TOO_LATE,))?;
+                    return Err(raised.into());
+                }
                 Ok(done)
             }
-            (None, Err(error)) => Err(error),
+            (None, Some(Err(error))) => Err(error),
+            (None, None) if !epoch.is_now() => Err(Error::Forked("operation")),
+            (None, None) => Err(Error::Internal("no operation panics")),
         }
     }
 }
 
 /// Wakes the thread that waits when the work has ended, also by a panic.
-struct Ending<'a> {
-    is_done: &'a AtomicBool,
+struct Ending {
+    is_done: Arc<AtomicBool>,
     waiting: Thread,
 }
 
-impl Drop for Ending<'_> {
+impl Drop for Ending {
     fn drop(&mut self) {
         self.is_done.store(true, Ordering::Release);
         self.waiting.unpark();

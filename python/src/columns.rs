@@ -2,8 +2,8 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowDictionaryKeyType, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    ArrowDictionaryKeyType, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BinaryViewArray, DictionaryArray, FixedSizeBinaryArray,
@@ -37,6 +37,12 @@ pub(crate) struct Scratch(String);
 impl Column {
     /// The column of an array; an error if its cells are something else.
     pub(crate) fn new(array: &ArrayRef, name: &str) -> Result<Self, Error> {
+        // Offsets that go backwards would be read as lengths of anything.
+        array.to_data().validate_full()?;
+        Self::of_valid(array, name)
+    }
+
+    fn of_valid(array: &ArrayRef, name: &str) -> Result<Self, Error> {
         Ok(match array.data_type() {
             DataType::Binary => Self::Binary(array.as_binary().clone()),
             DataType::LargeBinary => Self::LargeBinary(array.as_binary().clone()),
@@ -47,6 +53,9 @@ impl Column {
             DataType::Utf8 => Self::Text(array.as_string().clone()),
             DataType::LargeUtf8 => Self::LargeText(array.as_string().clone()),
             DataType::Utf8View => Self::TextView(array.as_string_view().clone()),
+            // Decimals without a fraction are the long integers of some: duckdb sums integers to
+            // them.
+            DataType::Decimal128(_, 0) => Self::Integers(ArrayRef::clone(array)),
             data_type if data_type.is_integer() => Self::Integers(ArrayRef::clone(array)),
             DataType::Dictionary(key, _) => match **key {
                 DataType::Int8 => Self::of_dictionary(array.as_dictionary::<Int8Type>(), name)?,
@@ -72,7 +81,7 @@ impl Column {
         array: &DictionaryArray<K>,
         name: &str,
     ) -> Result<Self, Error> {
-        let values = Self::new(array.values(), name)?;
+        let values = Self::of_valid(array.values(), name)?;
         let places = (0..array.len()).map(|row| array.key(row)).collect();
         Ok(Self::Dictionary(Box::new(values), places))
     }
@@ -129,6 +138,28 @@ impl Column {
         }
     }
 
+    /// Calls `each` with the bytes of all cells, in their order, in a column that
+    /// [`Column::has_bytes`]; with `None` for a null.
+    pub(crate) fn for_each_borrowed<'a>(&'a self, mut each: impl FnMut(Option<&'a [u8]>)) {
+        macro_rules! cells {
+            ($array:ident) => {
+                $array.iter().for_each(|cell| each(cell.map(AsRef::as_ref)))
+            };
+        }
+        match self {
+            Self::Binary(array) => cells!(array),
+            Self::LargeBinary(array) => cells!(array),
+            Self::BinaryView(array) => cells!(array),
+            Self::FixedSizeBinary(array) => cells!(array),
+            Self::Text(array) => cells!(array),
+            Self::LargeText(array) => cells!(array),
+            Self::TextView(array) => cells!(array),
+            Self::Dictionary(..) | Self::Integers(_) | Self::Null(_) => {
+                (0..self.len()).for_each(|row| each(self.borrowed(row)));
+            }
+        }
+    }
+
     /// Whether the cells lie in the column as bytes.
     pub(crate) fn has_bytes(&self) -> bool {
         match self {
@@ -161,7 +192,9 @@ impl Scratch {
             DataType::UInt8 => digits!(UInt8Type),
             DataType::UInt16 => digits!(UInt16Type),
             DataType::UInt32 => digits!(UInt32Type),
-            _ => digits!(UInt64Type),
+            DataType::UInt64 => digits!(UInt64Type),
+            // `Column::new` takes no others.
+            _ => digits!(Decimal128Type),
         };
         // Writing to a string does not fail.
         written.ok()?;

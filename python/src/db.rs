@@ -9,14 +9,15 @@ use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMemoryView, PyTuple};
 use sst_format::SequenceNumber;
-use sst_reader::{LiveSet, ReadError, Slice, SstSet, verify_directory};
+use sst_reader::{LiveSet, ReadError, SstSet, verify_directory};
 
-use crate::arrow_array::{ArrowArray, Cells};
+use crate::arrow_array::ArrowArray;
 use crate::blocking::Observer;
 use crate::bytes_of::bytes_of;
 use crate::errors::Error;
 use crate::fork::Epoch;
-use crate::keys::Keys;
+use crate::keys::{Keys, PresentKeys, bytes_of_objects};
+use crate::many::{cells_of, list_of};
 use crate::memory::ValueBuffer;
 use crate::open_arguments::OpenArguments;
 use crate::place::{hashes_of, plain_options};
@@ -36,9 +37,9 @@ struct Opened {
 ///
 /// Keys may also be given as `str` (their UTF-8) and `int` (their decimal digits). It shows the
 /// newest commit as of the last `refresh`; each call answers from one commit. All methods may be
-/// called from any number of threads, and release the GIL while Rust works. `sst_files.open` makes
-/// it. A child that is forked opens the directory anew at its first use; a pickle does where it
-/// arrives.
+/// called from any number of threads, and release the GIL while Rust works, but for a lookup of
+/// which all is in memory. `sst_files.open` makes it. A child that is forked opens the directory
+/// anew at its first use; a pickle does where it arrives.
 #[pyclass(frozen, weakref, mapping, module = "sst_files", name = "Db")]
 pub(crate) struct Db {
     opened: ArcSwapOption<Opened>,
@@ -109,14 +110,50 @@ impl Db {
         Ok(EntryIterator::new(walk, part))
     }
 
-    fn lookup(
+    /// What `take` makes of the value of a key, if that is in memory.
+    #[inline]
+    fn ready<T>(&self, key: &[u8], take: impl Fn(Option<&[u8]>) -> T) -> Result<Option<T>, Error> {
+        let opened = self.opened.load();
+        let Some(opened) = opened.as_deref().filter(|opened| opened.epoch.is_now()) else {
+            return Ok(None);
+        };
+        Ok(opened.live.with(|set| match set.get_ready(key) {
+            Some(found) => found.map(|value| Some(take(value.as_deref()))),
+            None => Ok(None),
+        })?)
+    }
+
+    /// The value of a key. An answer that is in memory is taken at once: to release the GIL would
+    /// take a tenth of the time again. For all else the GIL is released.
+    #[inline]
+    fn value<'py>(
         &self,
-        py: Python<'_>,
-        key: &Bound<'_, PyAny>,
-    ) -> Result<Option<Slice<'static>>, Error> {
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+    ) -> Result<Option<Bound<'py, PyBytes>>, Error> {
         let key = bytes_of(key)?;
         let key: &[u8] = &key;
-        self.detached(py, |live| live.get(key))
+        let object = |value: Option<&[u8]>| value.map(|value| PyBytes::new(py, value));
+        if let Some(found) = self.ready(key, object)? {
+            return Ok(found);
+        }
+        let found = self.detached(py, |live| live.get(key))?;
+        Ok(found.map(|value| PyBytes::new(py, &value)))
+    }
+
+    fn many<'py>(
+        &self,
+        py: Python<'py>,
+        keys: &PresentKeys<'_>,
+        to_arrow: bool,
+        text: bool,
+    ) -> Result<Bound<'py, PyAny>, Error> {
+        if to_arrow {
+            let array = self.detached(py, |live| Ok(cells_of(live, keys)?.into_array(text, None)));
+            return Ok(Bound::new(py, ArrowArray(array??))?.into_any());
+        }
+        let values = self.detached(py, |live| live.multi_get(&keys.keys))?;
+        Ok(list_of(py, keys, values)?.into_any())
     }
 }
 
@@ -132,8 +169,8 @@ impl Db {
         py: Python<'py>,
         key: &Bound<'py, PyAny>,
     ) -> Result<Bound<'py, PyBytes>, Error> {
-        match self.lookup(py, key)? {
-            Some(value) => Ok(PyBytes::new(py, &value)),
+        match self.value(py, key)? {
+            Some(value) => Ok(value),
             None => Err(Error::MissingKey(bytes_of(key)?.into_owned())),
         }
     }
@@ -141,6 +178,9 @@ impl Db {
     fn __contains__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Result<bool, Error> {
         let key = bytes_of(key)?;
         let key: &[u8] = &key;
+        if let Some(found) = self.ready(key, |value| value.is_some())? {
+            return Ok(found);
+        }
         self.detached(py, |live| live.contains_key(key))
     }
 
@@ -193,10 +233,26 @@ impl Db {
         key: &Bound<'py, PyAny>,
         default: Option<Bound<'py, PyAny>>,
     ) -> Result<Option<Bound<'py, PyAny>>, Error> {
-        match self.lookup(py, key)? {
-            Some(value) => Ok(Some(PyBytes::new(py, &value).into_any())),
+        match self.value(py, key)? {
+            Some(value) => Ok(Some(value.into_any())),
             None => Ok(default),
         }
+    }
+
+    /// The value of a key as far as memory has it: `None` if it has none, `NotImplemented` if only
+    /// `get` can tell.
+    fn _get_ready<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+    ) -> Result<Bound<'py, PyAny>, Error> {
+        let key = bytes_of(key)?;
+        let object = |value: Option<&[u8]>| value.map(|value| PyBytes::new(py, value));
+        Ok(match self.ready(&key, object)? {
+            Some(Some(value)) => value.into_any(),
+            Some(None) => py.None().into_bound(py),
+            None => py.NotImplemented().into_bound(py),
+        })
     }
 
     /// All values of a key, for data that was loaded with `duplicates="keep"`: in the order of the
@@ -220,7 +276,9 @@ impl Db {
         py: Python<'py>,
         key: &Bound<'py, PyAny>,
     ) -> Result<Option<Bound<'py, PyMemoryView>>, Error> {
-        let Some(value) = self.lookup(py, key)? else { return Ok(None) };
+        let key = bytes_of(key)?;
+        let key: &[u8] = &key;
+        let Some(value) = self.detached(py, |live| live.get(key))? else { return Ok(None) };
         let buffer = Bound::new(py, ValueBuffer::new(value))?;
         Ok(Some(PyMemoryView::from(&buffer)?))
     }
@@ -250,32 +308,18 @@ impl Db {
             ("list", true) => return Err(Error::usage("text=True is for to=\"arrow\"")),
             _ => return Err(Error::usage(format!("to={to:?} is neither \"list\" nor \"arrow\""))),
         };
-        let keys = Keys::of(keys)?;
-        let bytes = keys.bytes()?;
-        let present: Vec<&[u8]> = bytes.iter().flatten().map(AsRef::as_ref).collect();
-        let is_present = |key: &Option<_>| Option::is_some(key);
-        if to_arrow {
-            let cells = self.detached(py, |live| {
-                live.with(|set| {
-                    let mut values = set.multi_get(&present)?.into_iter();
-                    let len = values.as_slice().iter().flatten().map(|value| value.len()).sum();
-                    let mut cells = Cells::with_capacity(bytes.len(), len);
-                    for key in &bytes {
-                        let value = if is_present(key) { values.next().flatten() } else { None };
-                        cells.push(value.as_deref());
-                    }
-                    Ok(cells)
-                })
-            })?;
-            let array = py.detach(|| cells.into_array(text, None))?;
-            return Ok(Bound::new(py, ArrowArray(array))?.into_any());
+        match Keys::of(keys)? {
+            Keys::Objects(objects) => {
+                let bytes = bytes_of_objects(&objects)?;
+                let keys = bytes.iter().map(AsRef::as_ref).collect();
+                self.many(py, &PresentKeys { keys, nulls: Vec::new() }, to_arrow, text)
+            }
+            Keys::Held(held) => {
+                let mut digits = Vec::new();
+                let keys = py.detach(|| held.present(&mut digits));
+                self.many(py, &keys, to_arrow, text)
+            }
         }
-        let mut values = self.detached(py, |live| live.multi_get(&present))?.into_iter();
-        let value_of = |key| {
-            let value = if is_present(key) { values.next().flatten() } else { None };
-            value.map(|value| PyBytes::new(py, &value))
-        };
-        Ok(PyList::new(py, bytes.iter().map(value_of))?.into_any())
     }
 
     /// A view of the keys, in the order of their hashes.
@@ -448,8 +492,8 @@ impl Db {
         }
     }
 
-    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        slf
+    fn __enter__(slf: Bound<'_, Self>) -> Result<Bound<'_, Self>, Error> {
+        if slf.get().closed() { Err(Error::Closed("set")) } else { Ok(slf) }
     }
 
     #[pyo3(signature = (*_exception))]

@@ -2,8 +2,9 @@
 //!
 //! | part | file |
 //! |---|---|
-//! | lookups | `open.rs`, `db.rs`, `open_arguments.rs`, `keys.rs`, `walk.rs`, `arrow_array.rs` |
-//! | writing | `load.rs`, `record_source.rs`, `columns.rs`, `writer.rs`, `target.rs` |
+//! | lookups | `open.rs`, `db.rs`, `open_arguments.rs`, `walk.rs` |
+//! | many keys | `keys.rs`, `many.rs`, `columns.rs`, `arrow_array.rs`, `arrow_batches.rs` |
+//! | writing | `load.rs`, `record_source.rs`, `writer.rs`, `target.rs` |
 //! | operations | `operations.rs`, `commit_report.rs`, `diff.rs`, `mirror.rs`, `reports.rs` |
 //! | jobs of Spark | `spark/` |
 //! | what all of them need | `errors.rs`, `blocking.rs`, `bytes_of.rs`, `place.rs`, `fork.rs` |
@@ -12,6 +13,7 @@
 //! Its documentation is that of the package `sst_files`.
 
 mod arrow_array;
+mod arrow_batches;
 mod blocking;
 mod bytes_of;
 mod columns;
@@ -22,6 +24,7 @@ mod errors;
 mod fork;
 mod keys;
 mod load;
+mod many;
 mod memory;
 mod mirror;
 mod open;

@@ -1,5 +1,6 @@
 //! `load`: records of Python and of Arrow, in any order, become one commit.
 
+use std::mem;
 use std::path::PathBuf;
 
 use pyo3::prelude::*;
@@ -11,10 +12,15 @@ use sst_writer::{BulkLoader, BulkOptions, Publisher, WriterOptions};
 
 use crate::blocking::Observer;
 use crate::errors::Error;
+use crate::fork::Epoch;
 use crate::place::path_of;
 use crate::record_source::{Nulls, RecordSource, put_all};
 use crate::reports::PyCertificate;
 use crate::target::{Mode, PublishPlan, Published, Target, error_after};
+
+/// Tables that a load makes where fewer would do, for as many threads to write them: those of most
+/// machines. It does not depend on the machine, so that the files do not.
+const TABLES: usize = 8;
 
 /// Threads that put records, at most: more do not help while one thread makes them.
 const MAX_PUT_THREADS: usize = 4;
@@ -85,8 +91,11 @@ pub(crate) fn writer_options(compression: &str) -> Result<WriterOptions, Error> 
 ///
 /// `data` is one of:
 ///
-/// - anything with `__arrow_c_stream__`: a frame of pandas (2.2), polars or duckdb, a table of
-///   pyarrow. `key` and `value` name its columns; a frame of two columns needs no names.
+/// - anything with `__arrow_c_stream__` or `__arrow_c_array__`: a frame of polars, a relation of
+///   duckdb, a table or a batch of pyarrow. `key` and `value` name its columns, or count them from
+///   0; with two columns no names are needed.
+/// - a frame of pandas, likewise; the index is a column that is chosen by its name. The index of a
+///   series, and of a frame with one column, is the key.
 /// - a mapping of keys to values, or anything that gives pairs of them, such as a generator.
 /// - anything that gives mappings, such as `csv.DictReader`; `key` and `value` name their items.
 ///
@@ -102,7 +111,8 @@ pub(crate) fn writer_options(compression: &str) -> Result<WriterOptions, Error> 
 /// how many earlier commits keep their files, for `rollback`.
 ///
 /// `progress` is a function of one `Progress`, a bar of tqdm, or `True` for a new one. Ctrl-C ends
-/// a load, and an exception of `progress` or of `data` too: nothing of it stays then.
+/// a load, and an exception of `progress` or of `data` too: nothing of it stays then. One that
+/// comes while the commit becomes visible may be too late, and has a note that says so.
 ///
 /// Raises `LockedError` if another writer is at work, `DuplicateKeyError`, `EntryError`,
 /// `UsageError`, `FileError`; `CommitLiveError` if the commit is visible, but a later step failed.
@@ -138,6 +148,7 @@ pub(crate) fn load(
         .duplicates(duplicates_of(duplicates)?)
         .mode(if plan.mode == Mode::Append { BulkMode::Append } else { BulkMode::Replace })
         .family(family)
+        .min_tables(TABLES)
         .writer(writer_options(compression)?);
     match threads {
         Some(0) => return Err(Error::usage("a load has one thread at least")),
@@ -155,10 +166,15 @@ pub(crate) fn load(
     let observer = Observer::new(progress)?;
     let target = py.detach(|| Target::new(&path, plan, temp_dir.as_deref()))?;
     let mut publisher = py.detach(|| target.publisher())?;
-    let before = publisher.current();
+    let (before, epoch) = (publisher.current(), Epoch::now());
     let loaded = load_into(py, &mut publisher, source, options, &target, &observer);
     let summary = match loaded {
         Ok(summary) => summary,
+        // The files and the lock are those of the process that this one was forked from.
+        Err(error) if !epoch.is_now() => {
+            mem::forget((publisher, target));
+            return Err(error);
+        }
         Err(error) => {
             let (directory, is_poisoned) = (publisher.directory(), publisher.is_poisoned());
             return Err(error_after(directory, is_poisoned, before, error));
@@ -191,7 +207,13 @@ fn load_into(
 ) -> Result<BulkSummary, Error> {
     let threads = options.threads.min(MAX_PUT_THREADS);
     let loader = BulkLoader::new(publisher, options, &observer.monitor)?;
-    put_all(py, &loader, source, threads, observer)?;
+    let epoch = Epoch::now();
+    let put = put_all(py, &loader, source, threads, observer);
+    if !epoch.is_now() {
+        mem::forget(loader);
+        return put.and(Err(Error::Forked("load")));
+    }
+    put?;
     let certifies = target.certifies_here();
     observer.run(py, |monitor| finish(loader, certifies, monitor))
 }

@@ -5,27 +5,27 @@
 //! threads that put them into the loader. The position of a record in the input decides which of
 //! two records of a key is the later one, so it does not matter which thread puts it.
 
+use std::mem;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use arrow_array::RecordBatchReader;
-use arrow_array::ffi_stream::RecordBatchStreamReader;
 use arrow_schema::Schema;
-use pyo3::exceptions::PyImportError;
+use pyo3::exceptions::{PyImportError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyMapping, PyString, PyTuple};
 use sst_format::monitor::{Phase, Progress};
 use sst_writer::BulkLoader;
 use sst_writer::bulk::BulkHandle;
 
+use crate::arrow_batches::ArrowBatches;
 use crate::blocking::Observer;
 use crate::bytes_of::bytes_of;
 use crate::columns::{Column, Scratch};
 use crate::errors::Error;
-use crate::memory::import_batches;
+use crate::fork::Epoch;
 
 /// Rows of Arrow in a chunk.
 const CHUNK_ROWS: usize = 1 << 14;
@@ -62,7 +62,7 @@ pub(crate) struct RecordSource {
 }
 
 enum Records {
-    Arrow { batches: RecordBatchStreamReader, key: usize, value: usize },
+    Arrow { batches: ArrowBatches, key: usize, value: usize },
     Python { iterator: Py<PyIterator>, fields: Option<(Py<PyAny>, Py<PyAny>)> },
 }
 
@@ -73,49 +73,60 @@ impl RecordSource {
         value: Option<&Bound<'_, PyAny>>,
         nulls: Nulls,
     ) -> Result<Self, Error> {
-        let records = match Self::arrow(data, key, value)? {
-            Some(records) => records,
-            None => Self::python(data, key, value)?,
+        let frames = data.py().import("sst_files._frames")?;
+        let frame = frames.getattr("of_pandas")?.call1((data, key, value))?;
+        let records = if !frame.is_none() {
+            Self::pandas(&frame, &frames.getattr("pairs")?)?
+        } else if let Some(batches) = ArrowBatches::of(data)? {
+            Self::arrow(batches, key, value)?
+        } else {
+            Self::python(data, key, value)?
         };
         Ok(Self { records, nulls })
     }
 
+    /// The records of a frame of pandas with two columns. pandas needs pyarrow to give batches, and
+    /// that takes no column with objects of several types.
+    fn pandas(frame: &Bound<'_, PyAny>, pairs: &Bound<'_, PyAny>) -> Result<Records, Error> {
+        let py = frame.py();
+        match ArrowBatches::of(frame) {
+            Ok(Some(batches)) => return Ok(Records::Arrow { batches, key: 0, value: 1 }),
+            Ok(None) => {}
+            Err(Error::Python(error))
+                if error.is_instance_of::<PyImportError>(py)
+                    || error.is_instance_of::<PyTypeError>(py)
+                    || error.is_instance_of::<PyValueError>(py) => {}
+            Err(error) => return Err(error),
+        }
+        let iterator = pairs.call1((frame,))?.try_iter()?.unbind();
+        Ok(Records::Python { iterator, fields: None })
+    }
+
     fn arrow(
-        data: &Bound<'_, PyAny>,
+        batches: ArrowBatches,
         key: Option<&Bound<'_, PyAny>>,
         value: Option<&Bound<'_, PyAny>>,
-    ) -> Result<Option<Records>, Error> {
-        if !data.hasattr("__arrow_c_stream__")? {
-            return Ok(None);
-        }
-        let batches = match import_batches(data) {
-            Ok(batches) => batches,
-            // pandas has the method, and needs pyarrow for it.
-            Err(Error::Python(error)) if error.is_instance_of::<PyImportError>(data.py()) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
-        };
+    ) -> Result<Records, Error> {
         let schema = batches.schema();
         let (key, value) = match (key, value) {
-            (Some(key), Some(value)) => (column(&schema, key)?, column(&schema, value)?),
+            (Some(key), Some(value)) => (column(schema, key)?, column(schema, value)?),
             (None, None) if schema.fields().len() == 2 => (0, 1),
             (Some(key), None) if schema.fields().len() == 2 => {
-                let key = column(&schema, key)?;
+                let key = column(schema, key)?;
                 (key, 1 - key)
             }
             (None, Some(value)) if schema.fields().len() == 2 => {
-                let value = column(&schema, value)?;
+                let value = column(schema, value)?;
                 (1 - value, value)
             }
             _ => {
-                let names = names(&schema);
+                let names = names(schema);
                 return Err(Error::usage(format!(
                     "choose a key and a value of the columns {names}"
                 )));
             }
         };
-        Ok(Some(Records::Arrow { batches, key, value }))
+        Ok(Records::Arrow { batches, key, value })
     }
 
     fn python(
@@ -123,13 +134,6 @@ impl RecordSource {
         key: Option<&Bound<'_, PyAny>>,
         value: Option<&Bound<'_, PyAny>>,
     ) -> Result<Records, Error> {
-        let py = data.py();
-        // A frame of pandas without pyarrow: its columns.
-        if data.hasattr("columns")? && data.hasattr("itertuples")? {
-            let pairs =
-                py.import("sst_files._frames")?.getattr("pairs")?.call1((data, key, value))?;
-            return Ok(Records::Python { iterator: pairs.try_iter()?.unbind(), fields: None });
-        }
         let fields = match (key, value) {
             (None, None) => None,
             (Some(key), Some(value)) => Some((key.clone().unbind(), value.clone().unbind())),
@@ -226,14 +230,19 @@ impl Chunk {
 }
 
 /// The threads that put records, as the thread sees them that makes the records.
-struct Feed<'a> {
+struct Feed {
     sender: SyncSender<Chunk>,
     /// Whether a thread has failed, so that no more records are wanted.
-    has_failed: &'a AtomicBool,
+    has_failed: Arc<AtomicBool>,
+    epoch: Epoch,
 }
 
-impl Feed<'_> {
+impl Feed {
     fn send(&self, chunk: Chunk) -> Result<(), Error> {
+        // Code of Python that makes records may fork. The child has none of the threads.
+        if !self.epoch.is_now() {
+            return Err(Error::Forked("load"));
+        }
         if self.has_failed.load(Ordering::Relaxed) {
             return Err(Error::Stopped);
         }
@@ -251,23 +260,14 @@ pub(crate) fn put_all(
 ) -> Result<(), Error> {
     let RecordSource { records, nulls } = source;
     match records {
-        Records::Arrow { batches, key, value } => observer.run(py, |monitor| {
+        Records::Arrow { mut batches, key, value } => observer.run(py, |monitor| {
             with_threads(loader, threads, nulls, |feed| {
                 let mut first = 0;
-                for batch in batches {
-                    let batch = batch?;
-                    let column_of = |place: usize| match batch.columns().get(place) {
-                        Some(column) => {
-                            let schema = batch.schema_ref();
-                            let name = schema.fields().get(place).map_or("", |it| it.name());
-                            Column::new(column, name)
-                        }
-                        None => Err(Error::Internal("a batch has the columns of its schema")),
-                    };
-                    let columns = Arc::new((column_of(key)?, column_of(value)?));
+                while let Some(columns) = batches.next_columns(key, value)? {
+                    let (len, columns) = (columns.0.len(), Arc::new(columns));
                     let mut start = 0;
-                    while start < batch.num_rows() {
-                        let end = batch.num_rows().min(start + CHUNK_ROWS);
+                    while start < len {
+                        let end = len.min(start + CHUNK_ROWS);
                         let (columns, rows) = (Arc::clone(&columns), start..end);
                         feed.send(Chunk { first, rows: Rows::Arrow { columns, rows } })?;
                         first += (end - start) as u64;
@@ -301,48 +301,53 @@ pub(crate) fn put_all(
 }
 
 /// Runs `make` with threads that put what it sends. The error of a thread counts more than that of
-/// `make`, which the thread has stopped.
+/// `make`, which the thread has stopped. In a child that `make` has forked the threads do not
+/// exist: nothing is waited for, and nothing is dropped whose lock one of them may have held.
 fn with_threads(
     loader: &BulkLoader<'_>,
     threads: usize,
     nulls: Nulls,
-    make: impl FnOnce(&Feed<'_>) -> Result<(), Error>,
+    make: impl FnOnce(&Feed) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let has_failed = AtomicBool::new(false);
+    let has_failed = Arc::new(AtomicBool::new(false));
     let (sender, receiver) = mpsc::sync_channel(2 * threads);
-    let receiver = Mutex::new(receiver);
-    thread::scope(|scope| {
-        let (receiver, has_failed) = (&receiver, &has_failed);
-        let workers: Vec<_> = (0..threads)
-            .map(|_| {
-                let handle = loader.handle(0);
-                scope.spawn(move || {
-                    let put = put_chunks(handle, receiver, nulls, has_failed);
-                    if put.is_err() {
-                        has_failed.store(true, Ordering::Relaxed);
-                    }
-                    put
-                })
+    let receiver = Arc::new(Mutex::new(receiver));
+    let feed = Feed { sender, has_failed: Arc::clone(&has_failed), epoch: Epoch::now() };
+    let workers: Vec<_> = (0..threads)
+        .map(|_| {
+            let (handle, receiver) = (loader.handle(0), Arc::clone(&receiver));
+            let has_failed = Arc::clone(&has_failed);
+            thread::spawn(move || {
+                let put = put_chunks(handle, &receiver, nulls, &has_failed);
+                if put.is_err() {
+                    has_failed.store(true, Ordering::Relaxed);
+                }
+                put
             })
-            .collect();
-        let made = make(&Feed { sender, has_failed });
-        if made.is_err() {
-            has_failed.store(true, Ordering::Relaxed);
+        })
+        .collect();
+    let made = make(&feed);
+    if !feed.epoch.is_now() {
+        mem::forget((feed, workers, receiver));
+        return made.and(Err(Error::Forked("load")));
+    }
+    if made.is_err() {
+        has_failed.store(true, Ordering::Relaxed);
+    }
+    drop(feed);
+    let mut failed = Ok(());
+    for worker in workers {
+        let put = worker.join().map_err(|_| Error::Internal("no thread of a load panics"));
+        match put.and_then(|put| put) {
+            Err(Error::Stopped) | Ok(()) => {}
+            Err(error) if failed.is_ok() => failed = Err(error),
+            Err(_) => {}
         }
-        let mut failed = Ok(());
-        for worker in workers {
-            let put = worker.join().map_err(|_| Error::Internal("no thread of a load panics"));
-            match put.and_then(|put| put) {
-                Err(Error::Stopped) | Ok(()) => {}
-                Err(error) if failed.is_ok() => failed = Err(error),
-                Err(_) => {}
-            }
-        }
-        match (made, failed) {
-            (Err(Error::Stopped) | Ok(()), Err(error)) => Err(error),
-            (made, _) => made,
-        }
-    })
+    }
+    match (made, failed) {
+        (Err(Error::Stopped) | Ok(()), Err(error)) => Err(error),
+        (made, _) => made,
+    }
 }
 
 fn put_chunks(

@@ -139,7 +139,7 @@ def test_scans(path: Path) -> None:
     assert batches[0].keys.to_pylist()[0] == keys[0].encode()
     for misuse in ({"batch_rows": 0}, {"shard": (4, 4)}, {"shard": (0, 1), "hashes": (0, 1)}):
         with pytest.raises(sst_files.UsageError):
-            db.scan(**misuse)  # type: ignore[arg-type]
+            db.scan(**misuse)
     scan = db.scan()
     pa.table(scan)
     for call in (lambda: pa.table(scan), lambda: next(scan)):

@@ -30,9 +30,10 @@ def test_stubs_are_those_of_the_module() -> None:
 
 
 def test_stubs_and_tests_are_typed() -> None:
-    command = [sys.executable, "-m", "mypy", "--strict", "-p", "sst_files"]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    for checked in (["-p", "sst_files"], ["tests", "--exclude", "test_spark"]):
+        command = [sys.executable, "-m", "mypy", "--strict", *checked]
+        ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
     package = Path(sst_files.__file__).parent
     assert (package / "py.typed").exists() and (package / "_native.pyi").exists()
 
@@ -96,3 +97,11 @@ def test_fronts_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(block.strip().splitlines()) <= 10
     monkeypatch.chdir(tmp_path)
     exec(block, {})
+
+
+def test_the_page_on_operations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its section on Python is run as it stands."""
+    text = (ROOT.parent / "docs" / "OPERATIONS.md").read_text()
+    section = text.split("## From Python\n", 1)[1]
+    monkeypatch.chdir(tmp_path)
+    exec(section.split("```py\n", 1)[1].split("```", 1)[0], {})

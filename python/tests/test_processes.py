@@ -272,3 +272,98 @@ def test_a_follower_ends_with_its_set(fruit: Path) -> None:
     other = sst_files.open(fruit).follow(0.01)
     other._thread.join(30)
     assert not other.is_alive
+
+
+CHILDREN = """
+import os, sys, sst_files
+import pyarrow as pa
+path, where = sys.argv[1:]
+parent, child = os.getpid(), 0
+
+def fork():
+    global child
+    if os.getpid() == parent and not child:
+        child = os.fork()
+
+def rows():
+    for number in range(20_000):
+        if number == 5000:
+            fork()
+        yield str(number), "x" * 100
+
+def batches():
+    for number in range(10):
+        if number == 5 and os.fork() == 0:
+            os._exit(9)
+        yield pa.record_batch({"k": [str(number)], "v": ["x"]})
+
+try:
+    if where == "generator":
+        sst_files.load(path, rows())
+    elif where == "stream":
+        schema = pa.schema({"k": pa.string(), "v": pa.string()})
+        sst_files.load(path, pa.RecordBatchReader.from_batches(schema, batches()))
+        _, status = os.wait()
+        assert os.waitstatus_to_exitcode(status) == 9
+    else:
+        sst_files.load(path, [(str(i), "x" * 100) for i in range(20_000)], progress=lambda _: fork())
+except sst_files.ForkError:
+    # The child: what was under way is its parent's.
+    assert os.getpid() != parent
+    os._exit(7)
+assert os.getpid() == parent
+if where != "stream":
+    assert child and os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+print(len(sst_files.open(path)))
+"""
+
+
+@needs_fork
+@pytest.mark.parametrize("where", ["generator", "progress", "stream"])
+def test_a_child_that_is_forked_during_a_load(path: Path, where: str) -> None:
+    """It gets an error instead of waiting for threads that it does not have, and its parent's files
+    and lock are left alone."""
+    command = [sys.executable, "-c", CHILDREN, str(path), where]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == ("10\n" if where == "stream" else "20000\n")
+
+
+LATE = """
+import signal, sys, os, threading, sst_files
+signal.signal(signal.SIGINT, signal.default_int_handler)
+path, phase = sys.argv[1:]
+reached = threading.Event()
+
+def interrupt():
+    reached.wait()
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=interrupt, daemon=True).start()
+tell = lambda progress: progress.phase == phase and reached.set()
+data = [(str(number), "x" * 100) for number in range(100_000)]
+try:
+    sst_files.load(path, data, certify=True, progress=tell)
+    print("ended first")
+except KeyboardInterrupt as error:
+    print("too late" if getattr(error, "__notes__", None) else "stopped")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Windows are others")
+@pytest.mark.parametrize("phase", ["write", "certify", "publish"])
+def test_ctrl_c_while_a_load_sorts_and_publishes(fruit: Path, phase: str) -> None:
+    """Either nothing has changed, or the exception says that it came too late, and the commit is
+    whole."""
+    before = sorted(fruit.iterdir())
+    command = [sys.executable, "-c", LATE, str(fruit), phase]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    outcome = ended.stdout.strip()
+    if phase == "write":
+        assert outcome == "stopped"
+    if outcome == "stopped":
+        assert sorted(fruit.iterdir()) == before and len(sst_files.open(fruit)) == 3
+    else:
+        assert len(sst_files.open(fruit)) == 100_000
+    assert sst_files.verify(fruit).is_intact

@@ -1,11 +1,11 @@
 """The extension module. `sst_files` exports what is public; `tests/test_stubs.py` compares this file
 with the module."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Protocol, TypeAlias, TypedDict, TypeVar, final, overload
+from types import NotImplementedType, TracebackType
+from typing import Any, Literal, Protocol, SupportsIndex, TypeAlias, TypedDict, TypeVar, final, overload
 
 from ._follower import Follower
 
@@ -60,7 +60,7 @@ __all__ = [
 _T = TypeVar("_T")
 
 _Path: TypeAlias = str | PathLike[str]
-_Bytes: TypeAlias = bytes | bytearray | memoryview | str | int
+_Bytes: TypeAlias = bytes | bytearray | memoryview | str | int | SupportsIndex
 _Duplicates: TypeAlias = Literal["newest", "keep", "error"]
 _Mode: TypeAlias = Literal["replace", "append"]
 _Compression: TypeAlias = Literal["lz4", "none"]
@@ -294,12 +294,15 @@ class Scan:
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
 
 @final
-class Db(Mapping[bytes, bytes]):
+class Db(Mapping[Any, bytes]):
     def __getitem__(self, key: _Bytes, /) -> bytes: ...
     def __contains__(self, key: object, /) -> bool: ...
     def __len__(self) -> int: ...
     def __bool__(self) -> bool: ...
     def __iter__(self) -> Iterator[bytes]: ...
+    def keys(self) -> KeysView[bytes]: ...
+    def values(self) -> ValuesView[bytes]: ...
+    def items(self) -> ItemsView[bytes, bytes]: ...
     @overload
     def get(self, key: _Bytes, default: None = None) -> bytes | None: ...
     @overload
@@ -323,6 +326,7 @@ class Db(Mapping[bytes, bytes]):
         text: bool = False,
     ) -> ArrowArray: ...
     def _iter_values(self) -> Iterator[bytes]: ...
+    def _get_ready(self, key: _Bytes) -> bytes | NotImplementedType | None: ...
     def _iter_items(self) -> Iterator[tuple[bytes, bytes]]: ...
     def scan(
         self,
@@ -408,6 +412,7 @@ def load(
     path: _Path,
     data: (
         _ArrowStream
+        | _ArrowArray
         | Mapping[Any, _Bytes | None]
         | Iterable[tuple[_Bytes, _Bytes | None]]
         | Iterable[Mapping[Any, Any]]

@@ -153,7 +153,7 @@ impl Blocks {
     }
 
     #[inline]
-    pub(super) fn cached(&self, block: BlockIndex) -> Option<Slice<'_>> {
+    pub(crate) fn cached(&self, block: BlockIndex) -> Option<Slice<'_>> {
         self.slots.get().and_then(|slots| slots.get(block)).and_then(Slice::of_guard)
     }
 

@@ -21,6 +21,7 @@ mod set_cursor;
 mod set_entries;
 mod set_iter;
 mod set_matches;
+mod set_ready;
 mod set_table;
 mod set_walks;
 mod sst_set;

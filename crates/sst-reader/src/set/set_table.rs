@@ -183,6 +183,17 @@ impl SetTable {
         }
     }
 
+    /// [`SetTable::lookup`], if that needs nothing that may wait. `None` means unknown.
+    #[inline]
+    pub(super) fn lookup_ready(
+        &self,
+        hash: u64,
+        key: &[u8],
+    ) -> Option<Result<Lookup<'_>, ReadError>> {
+        let filter = self.opened.filter.get()?;
+        self.kept()?.lookup_ready(filter.as_deref(), hash, key)
+    }
+
     /// The open table.
     pub(super) fn open(
         &self,

@@ -15,6 +15,7 @@ pub(crate) mod key_index;
 pub(crate) mod lookup;
 pub(crate) mod lookup_pipeline;
 pub(crate) mod matches;
+mod ready_lookup;
 pub(crate) mod search;
 pub(crate) mod static_sorted_file;
 mod table_opening;

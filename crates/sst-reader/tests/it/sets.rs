@@ -60,6 +60,17 @@ fn every_way_to_open_gives_the_same_answers() {
             assert_eq!(found.as_deref(), expected, "{key:?}");
             assert_eq!(set.get(key).unwrap().as_deref(), expected, "{key:?}");
         }
+        // What was looked up before is ready, unless files may be closed: those that are read are.
+        let mut ready = 0;
+        for key in &keys {
+            if let Some(found) = set.get_ready(key) {
+                ready += 1;
+                let expected = live.get(&key[..]).map(Vec::as_slice);
+                assert_eq!(found.unwrap().as_deref(), expected, "{key:?}");
+            }
+        }
+        let stays_open = options.access == Access::Map && options.max_open_files.is_none();
+        assert_eq!(ready, if stays_open { keys.len() } else { 0 });
         let mut walked: Vec<_> = set.iter().map(|entry| entry.unwrap().into_owned()).collect();
         assert!(walked.is_sorted_by_key(|entry| entry.hash));
         walked.sort_by(|a, b| a.key.cmp(&b.key));
@@ -278,6 +289,21 @@ fn a_set_is_prepared_before_it_takes_over() {
     let now = set.snapshot();
     assert_eq!(Some(now.catalog().commit), seen);
     assert_eq!(now.open_table_count(), now.tables().count());
+}
+
+/// Before anything was looked up, nothing is ready, and asking opens and reads nothing.
+#[test]
+fn what_is_not_in_memory_is_not_ready() {
+    let (directory, _) = layered();
+    let set = SstSet::open(directory.path(), &ReaderOptions::default()).unwrap();
+    for key in 0..1_100_u32 {
+        assert!(set.get_ready(key.to_be_bytes()).is_none());
+    }
+    assert_eq!(set.open_table_count(), 0);
+    let counting = ReaderOptions::default().statistics(true);
+    let set = SstSet::open(directory.path(), &counting).unwrap();
+    assert!(set.get(500_u32.to_be_bytes()).unwrap().is_some());
+    assert!(set.get_ready(500_u32.to_be_bytes()).is_none());
 }
 
 #[test]

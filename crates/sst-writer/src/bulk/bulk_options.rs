@@ -49,6 +49,10 @@ pub struct BulkOptions {
     /// table has at least one entry, and entries with equal hashes stay together, which may exceed
     /// it. Default: 256 MiB.
     pub max_table_bytes: u64,
+    /// Number of tables that are made where fewer would do, for as many threads to write them:
+    /// rounded down to a power of 2, and such that each has 16 MiB of keys and values at least.
+    /// Default: 1.
+    pub min_tables: usize,
     /// Length in bytes above which a value becomes a blob. At most 64 MiB are used. Default: 64
     /// MiB.
     pub blob_threshold: usize,
@@ -75,6 +79,7 @@ impl Default for BulkOptions {
             writer: WriterOptions::default(),
             max_table_entries: 1 << 22,
             max_table_bytes: 256 << 20,
+            min_tables: 1,
             blob_threshold: MAX_MEDIUM_VALUE_LEN,
             skip_refused: false,
         }
@@ -142,6 +147,13 @@ impl BulkOptions {
     #[must_use]
     pub fn max_table_bytes(mut self, bytes: u64) -> Self {
         self.max_table_bytes = bytes;
+        self
+    }
+
+    /// Sets the number of tables that are made where fewer would do.
+    #[must_use]
+    pub fn min_tables(mut self, tables: usize) -> Self {
+        self.min_tables = tables;
         self
     }
 

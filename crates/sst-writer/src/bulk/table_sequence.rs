@@ -20,6 +20,8 @@ use crate::{EntryValue, StreamingSstWriter, WriteError, WriterOptions};
 /// blocks that a table can have, so that there is room for a run of equal hashes, which cannot be
 /// cut.
 const MAX_MEDIUM_VALUES: u64 = 1 << 15;
+/// Fewest bytes of keys and values of a table that is made for a thread of its own to write it.
+const MIN_TABLE_BYTES: u64 = 16 << 20;
 /// Highest number of first bits of the hash that give the range.
 const MAX_RANGE_BITS: u32 = 24;
 
@@ -27,8 +29,8 @@ const MAX_RANGE_BITS: u32 = 24;
 ///
 /// The space of hashes is divided into 2ⁿ ranges of equal length. The plan takes the smallest n for
 /// which, with evenly spread hashes, each range has at most seven eighths of the entries and bytes
-/// that a table may hold. Each range starts a table; a range that has more than a table may hold is
-/// cut further.
+/// that a table may hold, or a higher one if the options ask for more tables. Each range starts a
+/// table; a range that has more than a table may hold is cut further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TablePlan {
     range_bits: u32,
@@ -46,7 +48,10 @@ impl TablePlan {
                 && u128::from(totals.bytes) <= most(max_bytes)
         };
         let range_bits = (0..MAX_RANGE_BITS).find(|&bits| fits(bits)).unwrap_or(MAX_RANGE_BITS);
-        Self { range_bits, max_entries, max_bytes }
+        // Of 2ⁿ tables, as many as are asked for and as have enough bytes each.
+        let wanted = (options.min_tables as u64).min(totals.bytes / MIN_TABLE_BYTES);
+        let wanted_bits = wanted.max(1).ilog2();
+        Self { range_bits: range_bits.max(wanted_bits.min(BUCKET_BITS)), max_entries, max_bytes }
     }
 
     /// Number of shares that can be written in parallel. Each share is a whole number of tables and
@@ -274,6 +279,24 @@ mod tests {
         assert_eq!(plan(u64::MAX, u64::MAX, 0, 0).range_bits, MAX_RANGE_BITS);
         assert_eq!(plan(u64::MAX, 0, 1, 1).shares(), 256);
         assert_eq!(plan(1 << 20, 0, 1 << 19, 1).shares(), 4);
+    }
+
+    #[test]
+    fn more_tables_are_made_if_each_has_enough_bytes() {
+        for (bytes, min_tables, tables) in [
+            (1 << 30, 0, 1),
+            (1 << 30, 1, 1),
+            (1 << 30, 3, 2),
+            (1 << 30, 4, 4),
+            ((32 << 20) - 1, 8, 1),
+            (32 << 20, 8, 2),
+            (116_000_000, 8, 4),
+            (u64::MAX, usize::MAX, 256),
+        ] {
+            let options = BulkOptions::default().max_table_bytes(u64::MAX).min_tables(min_tables);
+            let plan = TablePlan::new(Totals { records: 1, bytes }, &options);
+            assert_eq!(plan.shares(), tables, "{bytes} bytes, {min_tables} tables");
+        }
     }
 
     #[test]
