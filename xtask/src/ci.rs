@@ -58,10 +58,11 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
         // One job on a local cluster of Spark, in an environment that it makes itself, or NOT RUN.
         gate("Spark", "python/spark/check -k survives_a_failed_task"),
         gate("docs", "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features"),
+        gate("dependencies", &optimized("xtask dependencies")),
         // The command, and the oldest compiler, are checked without --brief.
         gate("platforms", &optimized("xtask platforms --brief")),
         gate("no_std", "cargo check -p sst-format --no-default-features --all-features"),
-        gate("package", "cargo package --workspace --allow-dirty --no-verify"),
+        gate("package", &optimized("xtask outside")),
     ])
 }
 

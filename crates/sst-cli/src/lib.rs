@@ -99,6 +99,7 @@ fn usage_error(error: &clap::Error) -> String {
         !line.starts_with("Usage:") && !line.starts_with("For more information")
     });
     let lines: Vec<&str> = lines.collect();
-    let text = lines.join("; ");
+    // A line that ends in a colon introduces the next one.
+    let text = lines.join("; ").replace(":; ", ": ");
     text.strip_prefix("error: ").map(str::to_owned).unwrap_or(text)
 }

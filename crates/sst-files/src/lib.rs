@@ -58,6 +58,9 @@ pub fn open(dir: impl AsRef<std::path::Path>) -> Result<LiveSet, ReadError> {
 /// Opens or creates the directory `dir` for a load, which replaces the entries of family 0. For
 /// other loads use [`Publisher::into_loader`] with [`bulk_options`].
 ///
+/// The loader holds the lock of the directory until it is dropped. After
+/// [`finish`](OwnedBulkLoader::finish) it can be used for another load.
+///
 /// # Errors
 ///
 /// As [`Publisher::open`].

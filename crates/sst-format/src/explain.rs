@@ -26,9 +26,12 @@ use crate::{Crc32, FormatError};
 mod blocks;
 mod dump;
 mod key_block;
+mod line;
 mod meta_file;
 
 use dump::{Dump, Stop};
+
+pub use self::line::DumpLine;
 
 /// The structure that [`explain`] reads the bytes as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +159,22 @@ pub fn explain(
     options: &ExplainOptions,
     out: &mut dyn fmt::Write,
 ) -> Result<Option<FormatError>, fmt::Error> {
-    let mut dump = Dump::new(bytes, options, out);
+    let digits = line::digits(options.base, bytes);
+    explain_lines(subject, bytes, options, &mut |line| line::write(line, digits, out))
+}
+
+/// As [`explain`], with a function that takes the pieces of the dump instead of their text.
+///
+/// # Errors
+///
+/// Only the errors of `each`.
+pub fn explain_lines(
+    subject: Subject<'_>,
+    bytes: &[u8],
+    options: &ExplainOptions,
+    each: &mut dyn FnMut(DumpLine<'_>) -> fmt::Result,
+) -> Result<Option<FormatError>, fmt::Error> {
+    let mut dump = Dump::new(bytes, options, each);
     let result = match subject {
         Subject::Block => blocks::block(&mut dump, "block"),
         Subject::KeyBlock => key_block::key_block(&mut dump),

@@ -224,8 +224,8 @@ pub(crate) enum LineError {
     EndMark,
     #[error("a zero byte, which text does not have: the input may be in another encoding")]
     ZeroByte,
-    #[error(transparent)]
-    Escape(#[from] BadEscape),
+    #[error("{0}, or --no-escapes, which takes backslashes as they are")]
+    Escape(BadEscape),
     #[error("something other than a delimiter or a line end follows a closing quote")]
     TextBehindQuote,
     #[error("there is no column {number} among {count}")]
@@ -287,6 +287,13 @@ pub(crate) enum LineError {
     #[cfg(feature = "parquet")]
     #[error("a decimal has more than 38 digits")]
     DecimalTooLarge,
+}
+
+// Not by `#[from]`, which would make it a cause, and print it twice.
+impl From<BadEscape> for LineError {
+    fn from(error: BadEscape) -> Self {
+        Self::Escape(error)
+    }
 }
 
 impl LineError {

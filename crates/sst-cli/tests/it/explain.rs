@@ -67,7 +67,9 @@ fn other_files_are_explained_by_their_names() {
     let meta = db.join("00000002.meta");
     for (path, words) in [(db.join("CURRENT"), "sequence number 2"), (meta.clone(), "SSTP")] {
         assert!(sst(&[&"inspect", &path]).expect(0).text().contains(words), "{words}");
-        sst(&[&"inspect", &path, &"--json"]).expect_error(3, &["--json"]);
+        let dump = sst(&[&"inspect", &path, &"--json"]).expect(0).json();
+        assert!(dump["parts"].to_string().contains(words), "{words}");
+        assert_eq!(dump["damaged"], false);
         sst(&[&"inspect", &path, &"--explain", &"0"]).expect_error(3, &["--explain"]);
     }
     let original = repository("conformance/vectors/turbopack-tiny/00000005.meta");
@@ -75,6 +77,9 @@ fn other_files_are_explained_by_their_names() {
     let mut bytes = fs::read(&meta).unwrap();
     bytes[20] ^= 1;
     fs::write(&meta, bytes).unwrap();
+    let dump = sst(&[&"inspect", &meta, &"--json"]).expect(2).json();
+    assert_eq!(dump["damaged"], true);
+    assert!(dump["parts"].as_array().unwrap().iter().any(|part| part["kind"] == "error"));
     let damaged = sst(&[&"inspect", &meta]).expect(2);
     assert!(damaged.text().contains("error: "), "{}", damaged.text());
     sst(&[&"inspect", &db]).expect_error(2, &["00000002.meta"]);
@@ -96,5 +101,22 @@ fn a_damaged_block_is_explained_as_far_as_it_goes() {
         let dump = sst(&[&"inspect", &path, &"--explain", &index]).expect(2);
         assert!(dump.text().contains("does not match"), "{}", dump.text());
         assert!(dump.text().contains("error: "), "{}", dump.text());
+    }
+}
+
+#[test]
+fn the_bytes_of_a_dump_as_json_are_those_of_the_file() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\nb\tsome longer value\n");
+    let current = db.join("CURRENT");
+    let dump = sst(&[&"inspect", &current, &"--full", &"--json"]).expect(0).json();
+    let parts = dump["parts"].as_array().unwrap();
+    let hex: String = parts.iter().filter_map(|part| part["bytes_hex"].as_str()).collect();
+    let bytes = fs::read(&current).unwrap();
+    assert_eq!(hex, bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let mut offset = 0;
+    for part in parts.iter().filter(|part| part["kind"] == "field") {
+        assert_eq!(part["offset"], offset);
+        offset += part["bytes_hex"].as_str().unwrap().len() / 2;
     }
 }

@@ -125,7 +125,14 @@ fn every_command_prints_what_the_schema_describes() {
         checker.lines("scan_count", json(&[&"scan", path, &"--count"]).expect(0).text());
         checker.lines("inspect", json(&[&"inspect", path, &"--blocks"]).expect(0).text());
         checker.lines("verify", json(&[&"verify", path]).expect(0).text());
+        checker
+            .lines("inspect_estimate", json(&[&"inspect", path, &"--estimate"]).expect(0).text());
     }
+    for (path, part) in [(&table, "0"), (&table, "offsets")] {
+        let dump = json(&[&"inspect", path, &"--explain", &part]).expect(0);
+        checker.lines("inspect_explain", dump.text());
+    }
+    checker.lines("inspect_explain", json(&[&"inspect", &db.join("CURRENT")]).expect(0).text());
     let marked = json(&[&"scan", &db, &"--end-mark"]).expect(0);
     checker.lines("end_mark", marked.text().lines().last().unwrap());
     checker.lines("log", json(&[&"log", &db]).expect(0).text());

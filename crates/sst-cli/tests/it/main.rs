@@ -9,6 +9,8 @@ mod directories;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
+mod estimate;
+#[cfg(test)]
 mod explain;
 #[cfg(test)]
 mod gather;

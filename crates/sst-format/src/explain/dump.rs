@@ -1,20 +1,12 @@
-//! The lines of a dump, and the position in its bytes.
+//! The position in the bytes of a dump, and the lines that it gives to its sink.
 
 use core::fmt;
 use core::ops::Range;
 
 use super::ExplainOptions;
+use super::line::{DumpLine, Offset, digits};
 use crate::bytes::{u16_at, u32_at, u64_at};
 use crate::{FormatError, Structure};
-
-/// Bytes on one line of a field.
-const FIELD_LINE: usize = 8;
-/// Bytes on one line of content without structure, which is shown as text too.
-const CONTENT_LINE: usize = 16;
-/// Width of the hex column, in characters.
-const HEX_WIDTH: usize = FIELD_LINE * 3 - 1;
-/// Width of the hex column of content, in characters.
-const CONTENT_WIDTH: usize = CONTENT_LINE * 3 - 1;
 
 /// The reason why a dump ends early.
 pub(super) enum Stop {
@@ -36,6 +28,9 @@ impl From<fmt::Error> for Stop {
     }
 }
 
+/// Takes the lines of a dump.
+pub(super) type Sink<'o> = &'o mut dyn FnMut(DumpLine<'_>) -> fmt::Result;
+
 /// A dump that is being written.
 pub(super) struct Dump<'a, 'o> {
     bytes: &'a [u8],
@@ -45,17 +40,12 @@ pub(super) struct Dump<'a, 'o> {
     options: &'o ExplainOptions,
     /// Digits of an offset.
     digits: usize,
-    out: &'o mut dyn fmt::Write,
+    out: Sink<'o>,
 }
 
 impl<'a, 'o> Dump<'a, 'o> {
-    pub(super) fn new(
-        bytes: &'a [u8],
-        options: &'o ExplainOptions,
-        out: &'o mut dyn fmt::Write,
-    ) -> Self {
-        let end = options.base.saturating_add(bytes.len() as u64);
-        let digits = if end > 0xffff { 8 } else { 4 };
+    pub(super) fn new(bytes: &'a [u8], options: &'o ExplainOptions, out: Sink<'o>) -> Self {
+        let digits = digits(options.base, bytes);
         Self { bytes, at: 0, structure: Structure::BlockHeader, options, digits, out }
     }
 
@@ -63,13 +53,13 @@ impl<'a, 'o> Dump<'a, 'o> {
     /// structure.
     pub(super) fn title(&mut self, title: &str, structure: Structure) -> fmt::Result {
         self.structure = structure;
-        writeln!(self.out, "{title}, {}", count(self.rest().len() as u64, "byte"))
+        let bytes = count(self.rest().len() as u64, "byte");
+        self.heading(format_args!("{title}, {bytes}"))
     }
 
     /// Starts another part with a line of its own.
     pub(super) fn heading(&mut self, text: fmt::Arguments<'_>) -> fmt::Result {
-        self.out.write_fmt(text)?;
-        self.out.write_char('\n')
+        (self.out)(DumpLine::Heading(text))
     }
 
     pub(super) const fn structure(&mut self, structure: Structure) {
@@ -106,7 +96,12 @@ impl<'a, 'o> Dump<'a, 'o> {
 
     /// The text of the offset column for byte `at`.
     pub(super) fn offset(&self, at: usize) -> Offset {
-        Offset { value: self.options.base.saturating_add(at as u64), digits: self.digits }
+        Offset { value: self.value(at), digits: self.digits }
+    }
+
+    /// The offset in the file of byte `at`.
+    const fn value(&self, at: usize) -> u64 {
+        self.options.base.saturating_add(at as u64)
     }
 
     pub(super) fn too_short(&self, len: u64) -> FormatError {
@@ -139,18 +134,9 @@ impl<'a, 'o> Dump<'a, 'o> {
     /// Shows the next `len` bytes as one field. A field of no bytes has a line too.
     pub(super) fn field(&mut self, len: usize, meaning: fmt::Arguments<'_>) -> Result<(), Stop> {
         let bytes = self.peek(len)?;
-        let (shown, hidden) = self.shorten(bytes);
-        let mut lines = shown.chunks(FIELD_LINE);
-        // A field of no bytes has a line without bytes.
-        let first = lines.next().unwrap_or_default();
-        let offset = self.offset(self.at);
-        writeln!(self.out, "  {offset}  {}  {meaning}", Hex { bytes: first, width: HEX_WIDTH })?;
-        let mut at = self.at + first.len();
-        for line in lines {
-            writeln!(self.out, "  {}  {}", self.offset(at), Hex { bytes: line, width: 0 })?;
-            at += line.len();
-        }
-        self.more_bytes(hidden)?;
+        let (bytes, hidden) = self.shorten(bytes);
+        let offset = self.value(self.at);
+        (self.out)(DumpLine::Field { offset, bytes, hidden, meaning })?;
         self.at += len;
         Ok(())
     }
@@ -158,14 +144,9 @@ impl<'a, 'o> Dump<'a, 'o> {
     /// Shows the next `len` bytes as content without structure, in hex and as text.
     pub(super) fn content(&mut self, len: usize) -> Result<(), Stop> {
         let bytes = self.peek(len)?;
-        let (shown, hidden) = self.shorten(bytes);
-        let mut at = self.at;
-        for line in shown.chunks(CONTENT_LINE) {
-            let hex = Hex { bytes: line, width: CONTENT_WIDTH };
-            writeln!(self.out, "  {}  {hex}  |{}|", self.offset(at), Ascii(line))?;
-            at += line.len();
-        }
-        self.more_bytes(hidden)?;
+        let (bytes, hidden) = self.shorten(bytes);
+        let offset = self.value(self.at);
+        (self.out)(DumpLine::Content { offset, bytes, hidden })?;
         self.at += len;
         Ok(())
     }
@@ -192,8 +173,7 @@ impl<'a, 'o> Dump<'a, 'o> {
                 .filter(|&skipped| skipped <= self.rest().len())
                 .ok_or(self.too_short(bytes))?;
             let more = hidden.end - hidden.start;
-            let dots = Dots(self.digits);
-            writeln!(self.out, "  {dots}  {more} more {noun}, {}", self::count(bytes, "byte"))?;
+            (self.out)(DumpLine::Skipped { records: more, noun, bytes })?;
             self.at += skipped;
             each(self, count - 1)?;
         }
@@ -215,12 +195,13 @@ impl<'a, 'o> Dump<'a, 'o> {
 
     /// States the error that ends the dump, and lists the remaining bytes.
     pub(super) fn error(&mut self, error: FormatError) -> fmt::Result {
-        writeln!(self.out, "error: {error}")?;
+        (self.out)(DumpLine::Error(error))?;
         let left = self.rest().len();
         if left == 0 {
             return Ok(());
         }
-        writeln!(self.out, "not explained, {}", count(left as u64, "byte"))?;
+        let bytes = count(left as u64, "byte");
+        self.heading(format_args!("not explained, {bytes}"))?;
         match self.content(left) {
             Err(Stop::Write(error)) => Err(error),
             Ok(()) | Err(Stop::Format(_)) => Ok(()),
@@ -232,63 +213,6 @@ impl<'a, 'o> Dump<'a, 'o> {
         // A short field is shown whole.
         let shown = bytes.get(..self.options.max_bytes).unwrap_or(bytes);
         (shown, bytes.len() - shown.len())
-    }
-
-    fn more_bytes(&mut self, hidden: usize) -> fmt::Result {
-        match hidden {
-            0 => Ok(()),
-            _ => writeln!(self.out, "  {}  {hidden} more bytes", Dots(self.digits)),
-        }
-    }
-}
-
-/// An offset in the form of the first column.
-pub(super) struct Offset {
-    value: u64,
-    digits: usize,
-}
-
-impl fmt::Display for Offset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:0digits$x}", self.value, digits = self.digits)
-    }
-}
-
-/// Dots, which stand in the first column where bytes are left out.
-struct Dots(usize);
-
-impl fmt::Display for Dots {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (0..self.0).try_for_each(|_| f.write_str("."))
-    }
-}
-
-/// Bytes in hex, filled up to `width` characters.
-struct Hex<'a> {
-    bytes: &'a [u8],
-    width: usize,
-}
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, byte) in self.bytes.iter().enumerate() {
-            let space = if i == 0 { "" } else { " " };
-            write!(f, "{space}{byte:02x}")?;
-        }
-        let written = (self.bytes.len() * 3).saturating_sub(1);
-        (written..self.width).try_for_each(|_| f.write_str(" "))
-    }
-}
-
-/// Bytes as text, one character each; bytes that are not printable ASCII become dots.
-struct Ascii<'a>(&'a [u8]);
-
-impl fmt::Display for Ascii<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|&byte| {
-            let printable = byte.is_ascii_graphic() || byte == b' ';
-            fmt::Write::write_char(f, if printable { char::from(byte) } else { '.' })
-        })
     }
 }
 

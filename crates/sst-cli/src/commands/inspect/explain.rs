@@ -8,8 +8,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
+use serde::Serialize;
 use sst_format::block::{BlockHeader, Encoding};
-use sst_format::explain::{ExplainOptions, Subject, ValueSlice, explain};
+use sst_format::explain::{DumpLine, ExplainOptions, Subject, ValueSlice, explain, explain_lines};
 use sst_format::index_block::IndexBlock;
 use sst_format::key_block::KeyBlock;
 use sst_format::offset_table::{OFFSET_LEN, OffsetTable, recover_block_count};
@@ -33,9 +35,6 @@ pub(super) fn file(
     args: &InspectArgs,
     context: Context,
 ) -> Result<Exit, CliError> {
-    if context.json {
-        return Err(CliError::Usage("a dump is text only: --json is not supported".to_owned()));
-    }
     if args.explain.is_some() {
         return Err(CliError::Usage("--explain is for .sst files".to_owned()));
     }
@@ -44,15 +43,20 @@ pub(super) fn file(
         false => regular::read(path, u64::MAX),
     };
     let bytes = bytes.map_err(|error| CliError::io("read", path, error))?;
-    let mut dump = Dump::new(args.full);
+    let mut dump = Dump::new(args.full, context.json);
     dump.part(subject, &bytes, 0);
-    dump.print()
+    dump.print(path)
 }
 
 /// Dumps a part of a table.
-pub(super) fn part(path: &Path, part: DumpSubject, args: &InspectArgs) -> Result<Exit, CliError> {
+pub(super) fn part(
+    path: &Path,
+    part: DumpSubject,
+    args: &InspectArgs,
+    context: Context,
+) -> Result<Exit, CliError> {
     let mut table = TableFile::open(path)?;
-    let mut dump = Dump::new(args.full);
+    let mut dump = Dump::new(args.full, context.json);
     match part {
         DumpSubject::Offsets => {
             let offsets = table.offsets()?;
@@ -60,7 +64,7 @@ pub(super) fn part(path: &Path, part: DumpSubject, args: &InspectArgs) -> Result
         }
         DumpSubject::Block(index) => block(&mut table, BlockIndex(index), &mut dump)?,
     }
-    dump.print()
+    dump.print(path)
 }
 
 fn block(table: &mut TableFile<'_>, index: BlockIndex, dump: &mut Dump) -> Result<(), CliError> {
@@ -90,7 +94,7 @@ fn block(table: &mut TableFile<'_>, index: BlockIndex, dump: &mut Dump) -> Resul
             return Ok(());
         }
     };
-    dump.text.push_str("\npayload, uncompressed: ");
+    dump.begin_payload();
     let is_key_block =
         table.is_key_block(index).unwrap_or_else(|| KeyBlock::parse(&payload).is_ok());
     let values;
@@ -219,37 +223,114 @@ impl<'a> TableFile<'a> {
     }
 }
 
-/// The text of a dump, and whether it reports damage.
+/// A dump, and whether it reports damage.
 struct Dump {
     options: ExplainOptions,
-    text: String,
+    form: Form,
     is_damaged: bool,
 }
 
+/// The form in which a dump is printed.
+enum Form {
+    Text(String),
+    Json(Vec<Part>),
+}
+
+/// A dump as JSON.
+#[derive(Serialize)]
+struct Dumped<'a> {
+    path: String,
+    damaged: bool,
+    parts: &'a [Part],
+}
+
+/// A piece of a dump as JSON.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Part {
+    Heading { text: String },
+    Field { offset: u64, bytes_hex: String, hidden_bytes: usize, meaning: String },
+    Content { offset: u64, bytes_hex: String, hidden_bytes: usize },
+    Skipped { text: String, records: u64, bytes: u64 },
+    Error { text: String },
+}
+
+impl Part {
+    fn of(line: DumpLine<'_>) -> Self {
+        match line {
+            DumpLine::Heading(text) => Self::Heading { text: text.to_string() },
+            DumpLine::Field { offset, bytes, hidden, meaning } => Self::Field {
+                offset,
+                bytes_hex: HEXLOWER.encode(bytes),
+                hidden_bytes: hidden,
+                meaning: meaning.to_string(),
+            },
+            DumpLine::Content { offset, bytes, hidden } => {
+                Self::Content { offset, bytes_hex: HEXLOWER.encode(bytes), hidden_bytes: hidden }
+            }
+            DumpLine::Skipped { records, noun, bytes } => {
+                Self::Skipped { text: format!("{records} more {noun}"), records, bytes }
+            }
+            DumpLine::Error(error) => Self::Error { text: error.to_string() },
+            // A kind of a later release of sst-format, which has its text at least.
+            other => Self::Heading { text: format!("{other:?}") },
+        }
+    }
+}
+
 impl Dump {
-    fn new(full: bool) -> Self {
+    fn new(full: bool, json: bool) -> Self {
         let options = ExplainOptions::default().crc32(crc32fast::hash).hash_key(hash_key);
         let options = if full { options.full() } else { options };
-        Self { options, text: String::new(), is_damaged: false }
+        let form = if json { Form::Json(Vec::new()) } else { Form::Text(String::new()) };
+        Self { options, form, is_damaged: false }
     }
 
     fn part(&mut self, subject: Subject<'_>, bytes: &[u8], base: u64) {
-        // Appending to a `String` cannot fail, so an error here is damage that `explain` found.
-        let damage = explain(subject, bytes, &self.options.base(base), &mut self.text);
+        let options = self.options.base(base);
+        // Neither a `String` nor a `Vec` refuses a line, so an error here is damage that was found.
+        let damage = match &mut self.form {
+            Form::Text(text) => explain(subject, bytes, &options, text),
+            Form::Json(parts) => explain_lines(subject, bytes, &options, &mut |line| {
+                parts.push(Part::of(line));
+                Ok(())
+            }),
+        };
         self.is_damaged |= !matches!(damage, Ok(None));
+    }
+
+    /// Begins the payload of a block, after the block as it is stored.
+    fn begin_payload(&mut self) {
+        match &mut self.form {
+            Form::Text(text) => text.push_str("\npayload, uncompressed: "),
+            Form::Json(parts) => {
+                parts.push(Part::Heading { text: "payload, uncompressed".to_owned() });
+            }
+        }
     }
 
     /// Appends the error that ends the dump early.
     fn note(&mut self, error: &str) {
-        self.text.push_str("error: ");
-        self.text.push_str(error);
-        self.text.push('\n');
+        match &mut self.form {
+            Form::Text(text) => {
+                text.push_str("error: ");
+                text.push_str(error);
+                text.push('\n');
+            }
+            Form::Json(parts) => parts.push(Part::Error { text: error.to_owned() }),
+        }
         self.is_damaged = true;
     }
 
-    fn print(self) -> Result<Exit, CliError> {
+    fn print(self, path: &Path) -> Result<Exit, CliError> {
         let mut output = Output::stdout();
-        output.bytes(self.text.as_bytes())?;
+        match &self.form {
+            Form::Text(text) => output.bytes(text.as_bytes())?,
+            Form::Json(parts) => {
+                let (path, damaged) = (path.display().to_string(), self.is_damaged);
+                output.report(&Dumped { path, damaged, parts })?;
+            }
+        }
         output.finish()?;
         Ok(if self.is_damaged { Exit::Damaged } else { Exit::Success })
     }

@@ -1,5 +1,6 @@
 //! `sst inspect`: shows the parts of a directory or of one of its files.
 
+mod estimate;
 mod explain;
 mod html;
 mod report;
@@ -31,6 +32,7 @@ Examples:
   sst inspect unicode.db --blocks
   sst inspect unicode.db --html unicode.html
   sst inspect unicode.db/00000001.sst --explain 3
+  sst inspect unicode.db --estimate
   sst inspect unicode.db --json | jq '.total.entry_kinds'";
 
 /// Arguments of `sst inspect`.
@@ -42,7 +44,7 @@ pub(crate) struct InspectArgs {
     pub(crate) path: PathBuf,
 
     /// Dump one block of an .sst file byte by byte: its number, or `offsets` for the offset table
-    #[arg(long, value_name = "BLOCK", conflicts_with = "json")]
+    #[arg(long, value_name = "BLOCK")]
     pub(crate) explain: Option<DumpSubject>,
 
     /// Show all bytes and entries of a dump, with nothing left out
@@ -56,6 +58,10 @@ pub(crate) struct InspectArgs {
     /// Write a page with pictures for a web browser to this file, instead of the report
     #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "explain", "blocks"])]
     pub(crate) html: Option<PathBuf>,
+
+    /// Show the sizes that other options would give: a sample is written with each
+    #[arg(long, conflicts_with_all = ["explain", "full", "blocks", "html"])]
+    pub(crate) estimate: bool,
 
     /// Show only this key space
     #[arg(long, value_name = "NUMBER")]
@@ -91,12 +97,15 @@ pub(crate) fn run(args: &InspectArgs, context: Context) -> Result<Exit, CliError
     if let Some(subject) = whole_file_subject(path).filter(|_| !is_directory) {
         return explain::file(path, subject, args, context);
     }
+    if args.estimate {
+        return estimate::run(args, context);
+    }
     if let Some(part) = args.explain {
         return match is_directory {
             true => {
                 Err(CliError::Usage("--explain needs one of the directory's .sst files".into()))
             }
-            false => explain::part(path, part, args),
+            false => explain::part(path, part, args, context),
         };
     }
     let detail = match &args.html {
