@@ -32,6 +32,7 @@ impl<K> Default for KeptSlices<K> {
 
 impl<K: Copy + Eq + Hash> KeptSlices<K> {
     /// A slice that is kept; it now stays for the whole walk.
+    #[inline]
     pub(crate) fn revisit(&mut self, key: K) -> Option<Slice<'static>> {
         let kept = self.kept.get_mut(&key)?;
         kept.was_revisited = true;

@@ -96,7 +96,7 @@ impl EnteredBlock {
         if let Some(payload) = blocks.resident_or_cached(block) {
             return Ok(entered(payload.into_owned(), true));
         }
-        let payload = blocks.payload(block, fill)?.into_owned();
+        let payload = blocks.load(block, fill)?.into_owned();
         let is_first_time = earlier.see(block);
         if !is_first_time {
             earlier.keep(block, payload.clone(), true);

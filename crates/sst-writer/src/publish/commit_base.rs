@@ -81,7 +81,7 @@ impl CommitBase {
     /// A commit with these live meta files. They have been read and verified, and belong together.
     #[must_use]
     pub fn new(place: impl Into<PathBuf>, metas: Vec<BaseMeta>) -> Self {
-        let metas = metas.into_iter().map(MetaState::from).collect();
+        let metas = metas.into_iter().map(|meta| MetaState::from(meta).into()).collect();
         Self { state: DirectoryState::of_metas(metas), place: place.into() }
     }
 
@@ -202,9 +202,9 @@ impl From<BaseMeta> for MetaState {
     fn from(meta: BaseMeta) -> Self {
         let BaseMeta { listed, kind, commit, tables, blobs, blob_counts, obsolete, .. } = meta;
         let ListedMeta { sequence, checksum, family, hashes } = listed;
-        let tables = tables.into_iter();
-        let tables =
-            tables.map(|(record, entries, filter)| TableState::new(record, entries, filter));
+        let table =
+            |(record, entry_count, filter_len)| TableState { record, entry_count, filter_len };
+        let tables = tables.into_iter().map(table);
         Self {
             sequence,
             checksum,

@@ -10,6 +10,7 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_format::meta_head::CommitKind;
 
 use crate::publish::directory_state::{DirectoryState, read_current};
+use crate::publish::known_metas::KnownMetas;
 use crate::publish::meta_state::meta_path;
 use crate::{FileError, FileOperation, FileSystem, OsFileSystem, PublishError};
 
@@ -74,11 +75,14 @@ impl CommitRecord {
         let (file_system, directory) = (&*file_system, directory.as_ref());
         let Some(current) = read_current(file_system, directory)? else { return Ok(Vec::new()) };
         let files = numbered_files(file_system, directory)?;
-        let newest = DirectoryState::load_commit(file_system, directory, current.sequence)?;
+        let mut known = KnownMetas::default();
+        let mut load =
+            |sequence| DirectoryState::load_with(&mut known, file_system, directory, sequence);
+        let newest = load(current.sequence)?;
         let mut generations =
             vec![Self::of(&newest, current.sequence, file_system, directory, &files)];
         for sequence in older_metas(&files, current.sequence) {
-            match DirectoryState::load_commit(file_system, directory, sequence) {
+            match load(sequence) {
                 Ok(state) => {
                     generations.push(Self::of(&state, sequence, file_system, directory, &files));
                 }

@@ -77,7 +77,7 @@ pub(crate) fn to_name(
     // One that cannot be read now is named, to be on the safe side.
     let must_go = |meta: &SequenceNumber| {
         MetaState::load(file_system, directory, *meta)
-            .map_or(true, |meta| state.is_changed_by(&meta))
+            .map_or(true, |meta| state.is_changed_by(&meta.into()))
     };
     unlisted.filter(must_go).collect()
 }

@@ -17,8 +17,10 @@ use sst_format::protection::BlobRecord;
 use sst_format::{FormatError, SequenceNumber};
 
 use crate::invariant::BrokenInvariant;
+use crate::publish::commit_meta::CommitMeta;
 use crate::publish::del_files;
-use crate::publish::meta_state::{DescriptionSize, MetaReader, MetaState, meta_path};
+use crate::publish::known_metas::KnownMetas;
+use crate::publish::meta_state::{DescriptionSize, MetaReader, meta_path};
 use crate::{FileSystem, PublishError};
 
 /// The meta files of a commit. The default is the state of a directory before its first commit.
@@ -27,7 +29,7 @@ pub(crate) struct DirectoryState {
     /// The commit point.
     pub(crate) current: Option<SequenceNumber>,
     /// Live meta files, the oldest first.
-    metas: Vec<MetaState>,
+    metas: Vec<CommitMeta>,
     /// No table that they describe has a higher number. `None` if they describe none.
     highest_table: Option<SequenceNumber>,
     /// Meta files rolled back: a rollback has made them no longer live, but they are still there.
@@ -60,7 +62,18 @@ impl DirectoryState {
         directory: &Path,
         sequence: SequenceNumber,
     ) -> Result<Self, PublishError> {
-        let newest = MetaState::load(file_system, directory, sequence)?;
+        Self::load_with(&mut KnownMetas::default(), file_system, directory, sequence)
+    }
+
+    /// As [`DirectoryState::load_commit`], but reads only the meta files that are not known.
+    pub(crate) fn load_with(
+        known: &mut KnownMetas,
+        file_system: &dyn FileSystem,
+        directory: &Path,
+        sequence: SequenceNumber,
+    ) -> Result<Self, PublishError> {
+        let mut load = |sequence| known.load(file_system, directory, sequence);
+        let newest = load(sequence)?;
         if newest.commit != sequence {
             let path = meta_path(directory, sequence);
             return Err(PublishError::PartOfCommit { path, commit: newest.commit });
@@ -70,7 +83,7 @@ impl DirectoryState {
             if listed.sequence == newest.sequence {
                 continue;
             }
-            let mut meta = MetaState::load(file_system, directory, listed.sequence)?;
+            let mut meta = load(listed.sequence)?;
             if meta.checksum != listed.checksum {
                 return Err(PublishError::BrokenChain {
                     path: meta_path(directory, listed.sequence),
@@ -88,7 +101,7 @@ impl DirectoryState {
     }
 
     /// The state of the commit with these live meta files, in any order.
-    pub(crate) fn of_metas(mut metas: Vec<MetaState>) -> Self {
+    pub(crate) fn of_metas(mut metas: Vec<CommitMeta>) -> Self {
         metas.sort_by_key(|meta| meta.sequence);
         let current = metas.last().map(|newest| newest.sequence);
         let tables = metas.iter().flat_map(|meta| &meta.tables);
@@ -130,15 +143,11 @@ impl DirectoryState {
     }
 
     /// Whether other descriptions were live if this meta file counted too.
-    pub(crate) fn is_changed_by(&self, meta: &MetaState) -> bool {
-        let metas: Vec<&MetaState> = self.metas.iter().chain([meta]).collect();
+    pub(crate) fn is_changed_by(&self, meta: &CommitMeta) -> bool {
+        let metas: Vec<&CommitMeta> = self.metas.iter().chain([meta]).collect();
         let live = live_tables(&metas);
         let live = live.iter().map(|live| (live.meta.sequence, live.index));
-        let known = self.metas.iter().flat_map(|meta| {
-            let tables = meta.tables.iter().enumerate().filter(|(_, table)| table.is_live);
-            tables.map(|(index, _)| (meta.sequence, index))
-        });
-        !live.eq(known)
+        !live.eq(self.marked_live())
     }
 
     /// Sets which descriptions are live, by the rule of FORMAT.md section 9.
@@ -146,10 +155,17 @@ impl DirectoryState {
         let live = live_tables(&self.metas);
         let live: HashSet<_> = live.iter().map(|live| (live.meta.sequence, live.index)).collect();
         for meta in &mut self.metas {
-            for (index, table) in meta.tables.iter_mut().enumerate() {
-                table.is_live = live.contains(&(meta.sequence, index));
-            }
+            let sequence = meta.sequence;
+            meta.set_live(|index, _| live.contains(&(sequence, index)));
         }
+    }
+
+    /// The descriptions that are marked live: their meta files, and their indices in these.
+    fn marked_live(&self) -> impl Iterator<Item = (SequenceNumber, usize)> {
+        self.metas.iter().flat_map(|meta| {
+            let sequence = meta.sequence;
+            meta.live_indices().map(move |index| (sequence, index))
+        })
     }
 
     /// Certificates in ascending order of families: those of the newest meta file.
@@ -159,7 +175,7 @@ impl DirectoryState {
 
     /// Number of entries of the live tables.
     pub(crate) fn live_entries(&self) -> u64 {
-        self.metas.iter().flat_map(MetaState::live_tables).map(|table| table.entry_count).sum()
+        self.metas.iter().flat_map(CommitMeta::live_tables).map(|table| table.entry_count).sum()
     }
 
     /// The blobs that the commit may refer to.
@@ -207,11 +223,7 @@ impl DirectoryState {
     /// family.
     pub(crate) fn without(&self, family: u32, obsolete: &BTreeSet<SequenceNumber>) -> BaseState {
         let mut state = self.clone();
-        if !obsolete.is_empty() {
-            for table in state.metas.iter_mut().flat_map(|meta| &mut meta.tables) {
-                table.is_live &= !obsolete.contains(&table.record.sequence);
-            }
-        }
+        state.metas.iter_mut().for_each(|meta| meta.kill(obsolete));
         let dead = state.dead_descriptions(family);
         let mut obsolete: BTreeMap<SequenceNumber, DeadTable> = BTreeMap::new();
         for (table, meta) in dead {
@@ -229,23 +241,20 @@ impl DirectoryState {
     /// that hold them.
     fn dead_descriptions(&self, family: u32) -> Vec<(TableRecord, SequenceNumber)> {
         let of_family = self.metas.iter().filter(|meta| meta.family == family);
-        let not_live = of_family.flat_map(|meta| {
-            let tables = meta.tables.iter().filter(|table| !table.is_live);
-            tables.map(|table| (table.record, meta.sequence))
-        });
-        let mut dead: Vec<_> = not_live.collect();
-        if dead.is_empty() {
-            return dead;
-        }
+        let not_live = of_family
+            .flat_map(|meta| meta.dead_tables().map(|table| (table.record, meta.sequence)));
         // A table whose older description is dead may have a live one.
-        let live: HashSet<_> = self.live_tables().map(|(_, table)| table.sequence).collect();
-        dead.retain(|(table, _)| !live.contains(&table.sequence));
-        dead
+        not_live.filter(|(table, _)| !self.has_live_table(table.sequence)).collect()
+    }
+
+    /// Whether a table is live.
+    fn has_live_table(&self, table: SequenceNumber) -> bool {
+        self.metas.iter().any(|meta| meta.has_live_table(table))
     }
 
     /// The live meta files, as the next meta file will list them.
     pub(crate) fn listed_metas(&self) -> impl Iterator<Item = ListedMeta> {
-        self.metas.iter().map(MetaState::listed)
+        self.metas.iter().map(CommitMeta::listed)
     }
 
     /// Adds a meta file, which is then the newest. Its statements about tables are the last ones,
@@ -254,15 +263,13 @@ impl DirectoryState {
     ///
     /// A meta file of new tables says nothing of others, so the parts of a large commit are added
     /// in time that grows with their own tables only.
-    pub(crate) fn push(&mut self, meta: MetaState) {
+    pub(crate) fn push(&mut self, meta: CommitMeta) {
         let described = meta.tables.iter().map(|table| table.record.sequence);
-        let named: HashSet<_> = meta.obsolete.iter().copied().chain(described).collect();
-        if named.iter().any(|table| Some(*table) <= self.highest_table) {
-            for table in self.metas.iter_mut().flat_map(|meta| &mut meta.tables) {
-                table.is_live &= !named.contains(&table.record.sequence);
-            }
+        let named: BTreeSet<_> = meta.obsolete.iter().copied().chain(described).collect();
+        if named.first().is_some_and(|lowest| Some(*lowest) <= self.highest_table) {
+            self.metas.iter_mut().for_each(|older| older.kill(&named));
         }
-        self.highest_table = self.highest_table.max(named.into_iter().max());
+        self.highest_table = self.highest_table.max(named.last().copied());
         self.current = Some(meta.sequence);
         self.metas.push(meta);
         debug_assert!(self.is_marked_live(), "not as the rule says: {:?}", self.metas);
@@ -270,28 +277,43 @@ impl DirectoryState {
 
     /// Whether the descriptions that are marked live are those that the rule says.
     fn is_marked_live(&self) -> bool {
-        let marked = self.metas.iter().flat_map(|meta| {
-            let tables = meta.tables.iter().enumerate().filter(|(_, table)| table.is_live);
-            tables.map(|(index, _)| (meta.sequence, index))
-        });
         let live = live_tables(&self.metas);
-        live.iter().map(|live| (live.meta.sequence, live.index)).eq(marked)
+        live.iter().map(|live| (live.meta.sequence, live.index)).eq(self.marked_live())
     }
 
     /// All files that belong to the commit, except `CURRENT`.
     pub(crate) fn files(&self) -> BTreeSet<FileName> {
-        let name = |sequence, kind| FileName { sequence, kind };
-        let tables = self.live_tables().map(|(_, table)| name(table.sequence, FileKind::Sst));
-        let metas = self.metas.iter().map(|meta| name(meta.sequence, FileKind::Meta));
-        let blobs = self.blobs().map(|blob| name(SequenceNumber(blob.number.0), FileKind::Blob));
-        let del = self.current.filter(|_| !self.rolled_back.is_empty());
-        let del = del.map(|current| name(current, FileKind::Del));
-        tables.chain(metas).chain(blobs).chain(del).collect()
+        self.metas.iter().flat_map(CommitMeta::files).chain(self.del_file()).collect()
+    }
+
+    /// Whether a file belongs to the commit.
+    pub(crate) fn needs(&self, file: FileName) -> bool {
+        self.metas.iter().any(|meta| meta.needs(file)) || self.del_file() == Some(file)
+    }
+
+    /// The files that the commit needs because of meta files which `other` does not have, or of
+    /// which other descriptions are live there. All files that only this commit needs are among
+    /// them.
+    pub(crate) fn files_unlike(&self, other: &Self) -> impl Iterator<Item = FileName> {
+        let is_same = |meta: &CommitMeta| other.metas.iter().any(|known| known.is_same(meta));
+        let metas = self.metas.iter().filter(move |meta| !is_same(meta));
+        metas.flat_map(CommitMeta::files).chain(self.del_file())
+    }
+
+    /// The `.del` file of the commit, if it has one.
+    fn del_file(&self) -> Option<FileName> {
+        let sequence = self.current.filter(|_| !self.rolled_back.is_empty())?;
+        Some(FileName { sequence, kind: FileKind::Del })
+    }
+
+    /// Its meta files, the oldest first.
+    pub(crate) fn metas(&self) -> &[CommitMeta] {
+        &self.metas
     }
 }
 
 /// The state of a directory that the next commit continues.
-#[derive(Clone, Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct BaseState {
     /// The commit before, without the tables that the next one makes obsolete, and without the meta
     /// files that no commit needs any more.
@@ -352,14 +374,13 @@ impl BaseState {
         family: u32,
         own: DescriptionSize,
         limits: &MetaLimits,
-    ) -> Result<Vec<MetaState>, BrokenInvariant> {
-        let has_live = |meta: &&MetaState| meta.live_tables().next().is_some();
+    ) -> Result<Vec<CommitMeta>, BrokenInvariant> {
         let of_family = self.state.metas.iter().rev().filter(|meta| meta.family == family);
         let are_few = of_family.clone().count() < FEW_META_FILES;
         let oldest_of = oldest_descriptions(&self.state.metas, |_| true);
         let mut newer = own;
         let mut oldest = None;
-        for meta in of_family.filter(has_live) {
+        for meta in of_family.filter(|meta| meta.has_live()) {
             let size = meta.live_size();
             let is_small = !are_few && size.file_len() <= 2 * newer.file_len();
             newer = newer.with(size);
@@ -374,12 +395,12 @@ impl BaseState {
             }
         }
         let Some(oldest) = oldest else { return Ok(Vec::new()) };
-        let is_redescribed = |meta: &MetaState| meta.family == family && meta.sequence >= oldest;
+        let is_redescribed = |meta: &CommitMeta| meta.family == family && meta.sequence >= oldest;
         let redescribed =
-            self.state.metas.iter().filter(|meta| is_redescribed(meta) && has_live(meta));
+            self.state.metas.iter().filter(|meta| is_redescribed(meta) && meta.has_live());
         let redescribed = redescribed.cloned().collect();
         for meta in self.state.metas.iter_mut().filter(|meta| is_redescribed(meta)) {
-            meta.tables.iter_mut().for_each(|table| table.is_live = false);
+            meta.set_live(|_, _| false);
         }
         self.drop_unneeded_metas();
         Ok(redescribed)
@@ -396,11 +417,11 @@ impl BaseState {
     fn drop_unneeded_metas(&mut self) {
         let dead = &self.obsolete;
         let metas = &self.state.metas;
-        let has_live = |meta: &&MetaState| meta.live_tables().next().is_some();
-        let mut stays: BTreeSet<_> = metas.iter().filter(has_live).map(|m| m.sequence).collect();
+        let with_live = metas.iter().filter(|meta| meta.has_live());
+        let mut stays: BTreeSet<_> = with_live.map(|meta| meta.sequence).collect();
         loop {
             let described = oldest_descriptions(metas, |meta| stays.contains(&meta.sequence));
-            let hides = |meta: &&MetaState| {
+            let hides = |meta: &&CommitMeta| {
                 let hidden = meta.obsolete.iter();
                 let mut hidden = hidden.filter(|table| !dead.contains_key(table));
                 let is_older = |older: &SequenceNumber| *older < meta.sequence;
@@ -419,21 +440,16 @@ impl BaseState {
 /// For each table that one of the meta files names obsolete, the oldest of those that `counts`
 /// which describes it. The meta files come the oldest first.
 fn oldest_descriptions(
-    metas: &[MetaState],
-    counts: impl Fn(&MetaState) -> bool,
+    metas: &[CommitMeta],
+    counts: impl Fn(&CommitMeta) -> bool,
 ) -> BTreeMap<SequenceNumber, SequenceNumber> {
-    let named: HashSet<_> = metas.iter().flat_map(|meta| &meta.obsolete).copied().collect();
-    let mut oldest = BTreeMap::new();
-    if named.is_empty() {
-        return oldest;
-    }
-    for meta in metas.iter().filter(|meta| counts(meta)) {
-        let tables = meta.tables.iter().map(|table| table.record.sequence);
-        for table in tables.filter(|table| named.contains(table)) {
-            oldest.entry(table).or_insert(meta.sequence);
-        }
-    }
-    oldest
+    let counted: Vec<_> = metas.iter().filter(|meta| counts(meta)).collect();
+    let named: BTreeSet<_> = metas.iter().flat_map(|meta| &meta.obsolete).copied().collect();
+    let oldest_of = |table: SequenceNumber| {
+        let meta = counted.iter().find(|meta| meta.describes(table))?;
+        Some((table, meta.sequence))
+    };
+    named.into_iter().filter_map(oldest_of).collect()
 }
 
 /// With fewer live meta files of a family than this, describing tables again would gain nothing.

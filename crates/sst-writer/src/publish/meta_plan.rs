@@ -24,8 +24,9 @@ use sst_format::{BlobNumber, FormatError, SequenceNumber, SstMeta};
 
 use crate::PublishError;
 use crate::invariant::{BrokenInvariant, OrBroken};
+use crate::publish::commit_meta::{CommitMeta, LiveBlobs};
 use crate::publish::directory_state::{BaseState, DirectoryState};
-use crate::publish::meta_state::{DescriptionSize, LiveBlobs, MetaState};
+use crate::publish::meta_state::{DescriptionSize, MetaState};
 use crate::publish::new_meta_file::{NewMetaFile, TableBytes};
 use crate::publish::older_meta::OlderMeta;
 
@@ -57,7 +58,7 @@ pub(crate) struct MetaPlan<'a> {
     newest: Vec<usize>,
     base: BaseState,
     /// Earlier meta files, whose live tables the newest one describes again.
-    redescribed: Vec<MetaState>,
+    redescribed: Vec<CommitMeta>,
     /// That of the newest meta file.
     extension: Vec<u8>,
 }
@@ -117,7 +118,7 @@ impl<'a> MetaPlan<'a> {
     }
 
     /// The meta files that the newest meta file describes again.
-    pub(crate) fn redescribed(&self) -> &[MetaState] {
+    pub(crate) fn redescribed(&self) -> &[CommitMeta] {
         &self.redescribed
     }
 
@@ -133,18 +134,15 @@ impl<'a> MetaPlan<'a> {
     }
 
     /// Adds a part that was written to the commit. `state` is read back from it.
-    pub(crate) fn add_part(
-        &mut self,
-        index: usize,
-        mut state: MetaState,
-    ) -> Result<(), PublishError> {
-        state.hashes = HashRange::EMPTY;
+    pub(crate) fn add_part(&mut self, index: usize, state: MetaState) -> Result<(), PublishError> {
+        let mut part = CommitMeta::from(state);
+        part.hashes = HashRange::EMPTY;
         for table in self.parts.get(index).or_broken(DIVIDED)? {
             let (_, meta) = self.content.tables.get(*table).or_broken(DIVIDED)?;
             let hashes = HashRange { min: meta.min_hash, max: meta.max_hash };
-            state.hashes = state.hashes.union(hashes);
+            part.hashes = part.hashes.union(hashes);
         }
-        self.base.state.push(state);
+        self.base.state.push(part);
         Ok(())
     }
 
@@ -175,7 +173,7 @@ impl<'a> MetaPlan<'a> {
     /// gives.
     pub(crate) fn finish(self, newest: MetaState) -> DirectoryState {
         let mut state = self.base.state;
-        state.push(newest);
+        state.push(newest.into());
         state
     }
 
@@ -270,7 +268,7 @@ impl<'a> Described<'a> {
     fn add_again(
         &mut self,
         meta: usize,
-        state: &MetaState,
+        state: &CommitMeta,
         older: &OlderMeta<'_>,
     ) -> Result<(), PublishError> {
         let LiveBlobs { of_each, of_any } = state.live_blobs()?;

@@ -1,6 +1,6 @@
 //! The part of a meta file that the publisher needs: all but filters and block headers.
 
-use std::collections::{BTreeMap, BTreeSet, TryReserveError};
+use std::collections::TryReserveError;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ use sst_format::meta_file::{
     LengthsError, MAX_UNPROVEN_LEN, MetaFile, TableParts, TableRecord, check_lengths, no_head,
 };
 use sst_format::meta_head::{
-    Area, CommitKind, Extension, HEAD_LOCATION_LEN, HashRange, HeadLocation, ListedMeta, MetaHead,
-    MetaLimits, TABLE_DESCRIPTION_LEN,
+    Area, CommitKind, Extension, HEAD_LOCATION_LEN, HashRange, HeadLocation, HeadTable, ListedMeta,
+    MetaHead, MetaLimits, TABLE_DESCRIPTION_LEN,
 };
 use sst_format::own_number::{check_list, check_older, check_part};
 use sst_format::protection::{BLOB_LEN, BlobRecord, LiveList};
@@ -24,11 +24,8 @@ use sst_format::{FormatError, SequenceNumber};
 use crate::invariant::{BrokenInvariant, OrBroken};
 use crate::{FileError, FileOperation, FileSystem, PublishError, StoredFile};
 
-/// A live meta file of a commit.
-///
-/// It is the newest of the commit, describes at least one live table, or hides a description in an
-/// older meta file.
-#[derive(Clone, Debug)]
+/// A meta file, whatever commit it belongs to.
+#[derive(Debug)]
 pub(crate) struct MetaState {
     pub(crate) sequence: SequenceNumber,
     /// The checksum in its trailer.
@@ -41,9 +38,10 @@ pub(crate) struct MetaState {
     pub(crate) kind: Option<CommitKind>,
     /// The newest meta file of its commit: this one, unless this one is a part.
     pub(crate) commit: SequenceNumber,
-    /// A range that covers the hashes of all tables that it describes or names obsolete.
+    /// A range that covers the hashes of all tables that it describes or names obsolete: the one in
+    /// its own list, and the full range for a part, which has no list.
     pub(crate) hashes: HashRange,
-    /// All tables that it describes, live or not, the oldest first.
+    /// All tables that it describes, the oldest first.
     pub(crate) tables: Vec<TableState>,
     /// The blobs to which its tables refer, perhaps more.
     pub(crate) blobs: Vec<BlobRecord>,
@@ -59,33 +57,13 @@ pub(crate) struct MetaState {
 }
 
 /// A table as one meta file describes it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct TableState {
     pub(crate) record: TableRecord,
     pub(crate) entry_count: u64,
     /// Length of its filter in bytes.
     pub(crate) filter_len: u64,
-    /// Whether this description is live in the [`DirectoryState`] that holds the meta file.
-    ///
-    /// [`DirectoryState`]: crate::publish::directory_state::DirectoryState
-    pub(crate) is_live: bool,
 }
-
-/// The blobs of the live tables of a meta file.
-#[derive(Clone, Debug)]
-pub(crate) struct LiveBlobs<'a> {
-    /// Those of each live table.
-    pub(crate) of_each: Vec<&'a [BlobRecord]>,
-    /// Blobs to which any of the tables may refer, dead ones included.
-    pub(crate) of_any: &'a [BlobRecord],
-}
-
-/// This many bytes about dead tables do not matter.
-const DEAD_LEN: u64 = 2 << 10;
-
-/// This many bytes about dead tables do not matter for each live table. With them, a head takes 64
-/// bytes for each live table: FORMAT.md section 9 promises no more.
-const DEAD_LEN_PER_LIVE_TABLE: u64 = 64 - DescriptionSize::TABLE;
 
 impl DescribesTables for MetaState {
     type Description<'a> = &'a TableRecord;
@@ -104,71 +82,6 @@ impl DescribesTables for MetaState {
 }
 
 impl MetaState {
-    /// The tables whose description in this meta file is live.
-    pub(crate) fn live_tables(&self) -> impl Iterator<Item = &TableState> {
-        self.tables.iter().filter(|table| table.is_live)
-    }
-
-    /// Whether its head has too many bytes about dead tables. `hides` tells whether it hides a
-    /// description of a table: its other obsolete numbers say nothing any more.
-    pub(crate) fn has_much_dead(&self, hides: impl Fn(SequenceNumber) -> bool) -> bool {
-        let live = self.live_tables().count() as u64;
-        let dead = self.tables.len() as u64 - live;
-        let idle = self.obsolete.iter().filter(|table| !hides(**table)).count() as u64;
-        DescriptionSize::TABLE * dead + 4 * idle > DEAD_LEN_PER_LIVE_TABLE * live + DEAD_LEN
-    }
-
-    /// The size of the descriptions of its live tables.
-    pub(crate) fn live_size(&self) -> DescriptionSize {
-        let sizes = self.live_tables().map(|table| (table.filter_len, table.record.block_count));
-        DescriptionSize::of(sizes, self.blobs.len() as u64)
-    }
-
-    /// The blobs of its live tables, as far as it tells which tables refer to them.
-    pub(crate) fn live_blobs(&self) -> Result<LiveBlobs<'_>, BrokenInvariant> {
-        const COUNTED: &str = "the blobs of tables are no more than all blobs of their meta file";
-        let mut rest = self.blobs.as_slice();
-        let mut of_table = |index: usize| match &self.blob_counts {
-            Some(counts) => {
-                let count = counts.get(index).or_broken(COUNTED)?;
-                let count = usize::try_from(*count).or_broken(COUNTED)?;
-                let (own, others) = rest.split_at_checked(count).or_broken(COUNTED)?;
-                rest = others;
-                Ok(own)
-            }
-            // All blobs of a meta file of one table are those of the table.
-            None if self.tables.len() == 1 => Ok(std::mem::take(&mut rest)),
-            None => Ok(&[][..]),
-        };
-        let mut of_each = Vec::new();
-        for (index, table) in self.tables.iter().enumerate() {
-            let own = of_table(index)?;
-            if table.is_live {
-                of_each.push(own);
-            }
-        }
-        Ok(LiveBlobs { of_each, of_any: rest })
-    }
-
-    /// The length of the files of blobs to which only its dead tables refer, in bytes.
-    pub(crate) fn dead_blob_len(&self) -> Result<u64, BrokenInvariant> {
-        if self.blobs.is_empty() || self.tables.iter().all(|table| table.is_live) {
-            return Ok(0);
-        }
-        let LiveBlobs { of_each, of_any } = self.live_blobs()?;
-        let live = of_each.into_iter().flatten().chain(of_any);
-        let live: BTreeSet<_> = live.map(|blob| blob.number).collect();
-        let dead = self.blobs.iter().filter(|blob| !live.contains(&blob.number));
-        let dead: BTreeMap<_, _> = dead.map(|blob| (blob.number, blob.file_size)).collect();
-        Ok(dead.into_values().sum())
-    }
-
-    /// Its record in the list of a newer meta file.
-    pub(crate) const fn listed(&self) -> ListedMeta {
-        let Self { sequence, checksum, family, hashes, .. } = *self;
-        ListedMeta { sequence, checksum, family, hashes }
-    }
-
     /// Reads a protected meta file; one of the original's is an error.
     ///
     /// Of version 3 it reads and verifies the head and the two lists, of older versions the whole
@@ -218,7 +131,8 @@ impl MetaState {
         let table = |TableParts { record, filter, protection }| {
             let protection =
                 protection.or_broken("a protected meta file has a section for each table")?;
-            Ok(TableState::new(record, protection.entry_count, filter.len() as u64))
+            let (entry_count, filter_len) = (protection.entry_count, filter.len() as u64);
+            Ok(TableState { record, entry_count, filter_len })
         };
         let tables = meta.described().map_err(damage)?.into_iter().map(table);
         let family = meta.family();
@@ -267,7 +181,7 @@ impl DescriptionSize {
     const META_FILE: u64 = 128;
     /// Length of the description of a table without filter and block headers, and of its number of
     /// blobs.
-    const TABLE: u64 = TABLE_DESCRIPTION_LEN as u64 + 4;
+    pub(crate) const TABLE: u64 = TABLE_DESCRIPTION_LEN as u64 + 4;
     /// Length of the record of a blob.
     const BLOB: u64 = BLOB_LEN as u64;
 
@@ -306,10 +220,10 @@ impl DescriptionSize {
     }
 }
 
-impl TableState {
-    pub(crate) const fn new(record: TableRecord, entry_count: u64, filter_len: u64) -> Self {
-        // Counts as live until the meta file becomes part of a directory's state.
-        Self { record, entry_count, filter_len, is_live: true }
+impl From<HeadTable> for TableState {
+    fn from(table: HeadTable) -> Self {
+        let HeadTable { record, entry_count, filter, .. } = table;
+        Self { record, entry_count, filter_len: filter.len() }
     }
 }
 
@@ -401,9 +315,6 @@ impl MetaReader {
         let blobs = BlobRecord::parse_list(&blobs).map_err(|source| self.damage(source))?;
         let listed = self.area(&head.live_metas())?;
         let live_metas = ListedMeta::parse_list(&listed).map_err(|source| self.damage(source))?;
-        let tables = head
-            .tables()
-            .map(|table| TableState::new(table.record, table.entry_count, table.filter.len()));
         let identity = CommitIdentity::of_last_bytes(sequence, last_bytes);
         let extension = Extension::parse(head.extension());
         let state = MetaState {
@@ -414,7 +325,7 @@ impl MetaReader {
             kind: Some(head.kind()),
             commit: head.commit(),
             hashes: HashRange::FULL,
-            tables: tables.collect(),
+            tables: head.tables().map(TableState::from).collect(),
             blobs: blobs.collect(),
             blob_counts: head.blob_counts().map(Iterator::collect),
             obsolete: head.obsolete().collect(),

@@ -3,6 +3,7 @@
 pub(crate) mod claimed_blocks;
 pub(crate) mod commit;
 pub(crate) mod commit_base;
+pub(crate) mod commit_meta;
 pub(crate) mod commit_point;
 pub(crate) mod commit_record;
 pub(crate) mod created_files;
@@ -11,6 +12,7 @@ pub(crate) mod directory_lock;
 pub(crate) mod directory_state;
 pub(crate) mod first_commit_marker;
 mod fragment_overlap;
+mod known_metas;
 mod leftovers_of_tasks;
 pub(crate) mod lock_holder;
 mod locked_directory;

@@ -9,7 +9,8 @@ use sst_format::meta_head::{Area, HeadTable, MetaHead};
 use sst_format::{FormatError, Structure};
 
 use crate::invariant::{BrokenInvariant, OrBroken};
-use crate::publish::meta_state::{MetaReader, MetaState, meta_path};
+use crate::publish::commit_meta::CommitMeta;
+use crate::publish::meta_state::{MetaReader, meta_path};
 use crate::{FileSystem, PublishError};
 
 /// Length of the pieces in which meta files are read and written, in bytes.
@@ -50,7 +51,7 @@ impl OlderMeta<'static> {
     pub(crate) fn open(
         file_system: &dyn FileSystem,
         directory: &Path,
-        state: &MetaState,
+        state: &CommitMeta,
     ) -> Result<Self, PublishError> {
         let path = meta_path(directory, state.sequence);
         let file = MetaReader::open(file_system, &path)?;
@@ -74,7 +75,7 @@ impl<'b> OlderMeta<'b> {
     pub(crate) fn of_bytes(
         bytes: impl Into<Cow<'b, [u8]>>,
         directory: &Path,
-        state: &MetaState,
+        state: &CommitMeta,
     ) -> Result<Self, PublishError> {
         let bytes = bytes.into();
         let path = meta_path(directory, state.sequence);
@@ -90,7 +91,7 @@ impl<'b> OlderMeta<'b> {
     fn new(
         bytes: MetaBytes<'b>,
         path: PathBuf,
-        state: &MetaState,
+        state: &CommitMeta,
         checksum: u32,
         tables: Vec<OlderTable>,
     ) -> Result<Self, PublishError> {
@@ -99,9 +100,10 @@ impl<'b> OlderMeta<'b> {
         }
         // A table that is left out here is lost: its meta file becomes obsolete.
         (tables.len() == state.tables.len()).then_some(()).or_broken(WHOLE)?;
-        let live = tables.into_iter().zip(&state.tables).filter(|(_, state)| state.is_live);
-        let tables = live.map(|(table, _)| table).collect();
-        Ok(Self { bytes, path, tables })
+        let mut live = state.live_indices().peekable();
+        let tables = tables.into_iter().enumerate();
+        let tables = tables.filter(|(index, _)| live.next_if_eq(index).is_some());
+        Ok(Self { bytes, path, tables: tables.map(|(_, table)| table).collect() })
     }
 
     /// Its live tables, the oldest first.

@@ -1,6 +1,6 @@
 //! The publisher of a directory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
@@ -16,6 +16,7 @@ use crate::publish::commit_record::numbered_files;
 use crate::publish::directory_lock::DirectoryLock;
 use crate::publish::directory_state::DirectoryState;
 use crate::publish::first_commit_marker::{FIRST_COMMIT_FILE_NAME, FirstCommitMarker};
+use crate::publish::known_metas::KnownMetas;
 use crate::publish::leftovers_of_tasks::remove_leftovers_of_tasks;
 use crate::publish::locked_directory::LockedDirectory;
 use crate::publish::number_claim::{JobId, has_claims};
@@ -66,6 +67,11 @@ pub struct Publisher {
     retention: Retention,
     /// All files of the directory with a sequence number.
     present: BTreeSet<FileName>,
+    /// Those of them that the newest commit does not need, each with an earlier commit that keeps it
+    /// or has kept it.
+    unneeded: BTreeMap<FileName, Option<SequenceNumber>>,
+    /// Its meta files, as far as they were read or written.
+    metas: KnownMetas,
     not_removed: Vec<FileError>,
     /// Files that this publisher has made for commits that failed, and could not remove.
     leftovers: BTreeSet<FileName>,
@@ -116,8 +122,13 @@ impl Publisher {
         let last = state.current.unwrap_or_default();
         let present = files.iter().filter_map(|name| FileName::parse(name));
         let present: BTreeSet<_> = present.filter(|file| file.sequence <= last).collect();
+        let mut metas = KnownMetas::default();
+        metas.add(&state);
         let (retention, unread) =
-            Retention::load(&*file_system, directory, &state, &present, &options);
+            Retention::load(&*file_system, directory, &state, &present, &options, &mut metas);
+        let keepers = retention.keepers();
+        let unneeded = present.iter().filter(|file| !state.needs(**file));
+        let unneeded = unneeded.map(|file| (*file, keepers.get(file).copied())).collect();
         let numbers = Numbers::after(directory, last, taken);
         let numbers = match has_claims {
             true => numbers.claimed(shared),
@@ -130,6 +141,8 @@ impl Publisher {
             state,
             retention,
             present,
+            unneeded,
+            metas,
             not_removed: Vec::new(),
             leftovers: BTreeSet::new(),
             numbers: Arc::new(numbers),
@@ -178,7 +191,7 @@ impl Publisher {
     /// The error of the sync that comes before meta files are removed. The publisher can then no
     /// longer be used.
     pub fn remove_obsolete_files(&mut self) -> Result<Vec<FileError>, FileError> {
-        let mut not_removed = self.remove_unneeded(&self.state.files())?;
+        let mut not_removed = self.remove_unneeded()?;
         not_removed.append(&mut self.not_removed);
         Ok(not_removed)
     }
@@ -271,12 +284,18 @@ impl Publisher {
     /// the state of the disk is unknown.
     pub(crate) fn advance(&mut self, state: DirectoryState) -> Result<Vec<FileError>, FileError> {
         let replaced = std::mem::replace(&mut self.state, state);
-        self.retention.push(&replaced, &self.state, &self.options);
-        let live = self.state.files();
-        self.present.extend(&live);
+        self.metas.add(&self.state);
+        for file in self.state.files_unlike(&replaced) {
+            self.present.insert(file);
+            self.unneeded.remove(&file);
+        }
+        let gone = replaced.files_unlike(&self.state).filter(|file| !self.state.needs(*file));
+        let gone = gone.filter(|file| self.present.contains(file));
+        self.unneeded.extend(gone.map(|file| (file, replaced.current)));
+        self.retention.push(replaced, &self.state, &self.options);
         let marker = self.marker.as_ref();
         let unmarked = marker.map_or(Ok(()), |marker| marker.end(&*self.file_system));
-        let mut not_removed = self.remove_unneeded(&live)?;
+        let mut not_removed = self.remove_unneeded()?;
         match unmarked {
             Ok(()) => self.marker = None,
             Err(error) => not_removed.push(error),
@@ -312,21 +331,23 @@ impl Publisher {
         self.leftovers.extend(files);
     }
 
-    /// Removes the files that neither the newest commit nor a retained one needs. The newest commit
-    /// has the files `live`. Returns the files that could not be removed.
+    /// Removes the files that neither the newest commit nor a retained one needs. Returns the files
+    /// that could not be removed.
     ///
     /// Meta files go last, and once the removal of blobs is durable: they prove that the blobs are
     /// not needed ([`UnneededBlobs`]). Fails if the sync between fails.
-    fn remove_unneeded(&mut self, live: &BTreeSet<FileName>) -> Result<Vec<FileError>, FileError> {
+    fn remove_unneeded(&mut self) -> Result<Vec<FileError>, FileError> {
         if self.options.keep_obsolete_files || self.retention.is_incomplete() {
             return Ok(Vec::new());
         }
-        let kept = self.retention.files();
-        let is_needed = |file: &FileName| {
-            live.contains(file) || kept.contains(file) || self.claimed.contains(file.sequence)
-        };
-        let unneeded = self.present.union(&self.leftovers).copied();
-        let unneeded: Vec<_> = unneeded.filter(|file| !is_needed(file)).collect();
+        debug_assert!(self.knows_unneeded(), "not all files are accounted for: {self:?}");
+        for (file, keeper) in &mut self.unneeded {
+            *keeper = self.retention.keeper(*file, *keeper);
+        }
+        let expired = self.unneeded.iter().filter(|(_, keeper)| keeper.is_none());
+        let expired: BTreeSet<_> = expired.map(|(file, _)| *file).collect();
+        let unneeded = expired.union(&self.leftovers);
+        let unneeded: Vec<_> = unneeded.filter(|file| !self.is_needed(file)).copied().collect();
         // Another publisher may have made a commit of these files since they were listed, if the
         // lock file was removed. A name that cannot be looked at was listed under the lock.
         let is_changed =
@@ -334,7 +355,7 @@ impl Publisher {
         if unneeded.is_empty() || self.check_unchanged().is_err_and(is_changed) {
             return Ok(Vec::new());
         }
-        let blobs = match self.unneeded_blobs(&unneeded, is_needed) {
+        let blobs = match self.unneeded_blobs(&unneeded) {
             Ok(blobs) => blobs,
             Err(error) => return Ok(vec![error]),
         };
@@ -358,21 +379,52 @@ impl Publisher {
 
     /// The blobs among `unneeded` that may be removed: those of which a meta file tells whose they
     /// were, and those that this publisher has made.
-    fn unneeded_blobs(
-        &self,
-        unneeded: &[FileName],
-        is_needed: impl Fn(&FileName) -> bool,
-    ) -> Result<Vec<FileName>, FileError> {
+    fn unneeded_blobs(&mut self, unneeded: &[FileName]) -> Result<Vec<FileName>, FileError> {
         let blobs = unneeded.iter().copied().filter(|file| file.kind == FileKind::Blob);
         let mut blobs: Vec<_> = blobs.collect();
         if blobs.iter().any(|blob| !self.leftovers.contains(blob)) {
-            let proof =
-                UnneededBlobs::read(&*self.file_system, &self.directory, &self.present, is_needed)?;
+            self.read_metas()?;
+            let proof = UnneededBlobs::of(self.metas.iter(), |file| self.is_needed(file));
             blobs.retain(|blob| {
                 self.leftovers.contains(blob) || proof.contains(BlobNumber(blob.sequence.0))
             });
         }
         Ok(blobs)
+    }
+
+    /// Whether a file is needed by the newest commit, by one that is kept, or by the owner of a
+    /// claim.
+    fn is_needed(&self, file: &FileName) -> bool {
+        self.state.needs(*file)
+            || self.retention.keeper(*file, None).is_some()
+            || self.claimed.contains(file.sequence)
+    }
+
+    /// Whether the files that the newest commit does not need, and the commits that keep them, are
+    /// those that a look at all files finds.
+    fn knows_unneeded(&self) -> bool {
+        let is_known = |file: &FileName| match self.unneeded.get(file) {
+            None => self.state.needs(*file),
+            Some(keeper) => {
+                let found = |known| self.retention.keeper(*file, known).is_some();
+                !self.state.needs(*file) && found(*keeper) == found(None)
+            }
+        };
+        self.present.iter().all(is_known)
+            && self.unneeded.keys().all(|file| self.present.contains(file))
+    }
+
+    /// Reads the heads of the meta files of the directory that are not known yet. Damaged ones stay
+    /// unknown. Fails if the system cannot read a meta file now.
+    fn read_metas(&mut self) -> Result<(), FileError> {
+        for file in self.present.iter().filter(|file| file.kind == FileKind::Meta) {
+            if let Err(error) = self.metas.load(&*self.file_system, &self.directory, file.sequence)
+                && let Ok(error) = error.into_transient()
+            {
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// Removes files. Returns those that could not be removed.
@@ -382,6 +434,10 @@ impl Publisher {
             match remove_file(&*self.file_system, &self.directory.join(file.to_string())) {
                 Ok(()) => {
                     self.present.remove(file);
+                    self.unneeded.remove(file);
+                    if file.kind == FileKind::Meta {
+                        self.metas.remove(file.sequence);
+                    }
                     self.leftovers.remove(file);
                 }
                 Err(error) => not_removed.push(error),

@@ -69,8 +69,6 @@ pub struct Replica {
     file_system: Arc<SyncWatch>,
     /// The newest commit.
     state: DirectoryState,
-    /// Its files.
-    needed: BTreeSet<FileName>,
     /// Only before the first commit.
     marker: Option<FirstCommitMarker>,
     /// Released when the replica is dropped.
@@ -97,8 +95,7 @@ impl Replica {
             Some(_) => None,
             None => Some(marker_of(&*file_system, directory)?),
         };
-        let needed = state.files();
-        Ok(Self { directory: directory.into(), file_system, state, needed, marker, lock })
+        Ok(Self { directory: directory.into(), file_system, state, marker, lock })
     }
 
     /// The directory.
@@ -141,7 +138,7 @@ impl Replica {
     /// [`PublishError::File`]; [`PublishError::Poisoned`].
     pub fn create(&self, name: FileName) -> Result<ReplicaFile, PublishError> {
         let path = self.path(name);
-        if self.needed.contains(&name) && !self.is_broken(name, &path)? {
+        if self.state.needs(name) && !self.is_broken(name, &path)? {
             return Err(PublishError::Needed { path });
         }
         self.receive(&path)
@@ -187,7 +184,7 @@ impl Replica {
     pub fn remove(&self, files: &[FileName]) -> Result<(), PublishError> {
         self.check_usable()?;
         self.check_unchanged()?;
-        if let Some(needed) = files.iter().find(|file| self.needed.contains(file)) {
+        if let Some(needed) = files.iter().find(|file| self.state.needs(**file)) {
             return Err(PublishError::Needed { path: self.path(*needed) });
         }
         for file in files {
@@ -230,7 +227,6 @@ impl Replica {
         replace_current(&file_system, &self.directory, sequence, || self.check_unchanged())?;
         check_current(&*file_system, &self.directory, sequence)
             .inspect_err(|_| self.file_system.note_failure())?;
-        self.needed = state.files();
         self.state = state;
         if let Some(marker) = self.marker.take() {
             // The commit is live. A marker that stays beside a `CURRENT` does no harm, and the next

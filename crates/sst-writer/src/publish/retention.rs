@@ -1,6 +1,6 @@
 //! The earlier commits that keep their files, and for how long.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -9,6 +9,7 @@ use sst_format::file_name::{FileKind, FileName};
 
 use crate::publish::commit_record::older_metas;
 use crate::publish::directory_state::DirectoryState;
+use crate::publish::known_metas::KnownMetas;
 use crate::publish::meta_state::meta_path;
 use crate::{FileError, FileOperation, FileSystem, PublishError, PublisherOptions};
 
@@ -20,8 +21,21 @@ struct Replaced {
     /// Number of generations between it and the newest commit; `None` if a merge replaced it. A
     /// merge has the same entries, so the two are one generation.
     rank: Option<usize>,
-    /// Its files, or only those of them that are kept.
-    files: BTreeSet<FileName>,
+    /// Whether it keeps only its meta files.
+    keeps_only_metas: bool,
+    state: DirectoryState,
+}
+
+impl Replaced {
+    /// Whether it keeps a file. A `.del` file concerns only its own commit, as long as that is the
+    /// newest.
+    fn keeps(&self, file: FileName) -> bool {
+        match file.kind {
+            FileKind::Del => false,
+            FileKind::Meta => self.state.needs(file),
+            FileKind::Sst | FileKind::Blob => !self.keeps_only_metas && self.state.needs(file),
+        }
+    }
 }
 
 /// The commits before the newest whose files are still needed: for readers, during the grace period
@@ -48,6 +62,7 @@ impl Retention {
         newest: &DirectoryState,
         files: &BTreeSet<FileName>,
         options: &PublisherOptions,
+        known: &mut KnownMetas,
     ) -> (Self, Option<FileError>) {
         let mut retention = Self::default();
         let mut unread = None;
@@ -63,12 +78,13 @@ impl Retention {
             if !is_kept(Some(generations), at, options) {
                 break;
             }
-            match DirectoryState::load_commit(file_system, directory, sequence) {
+            match DirectoryState::load_with(known, file_system, directory, sequence) {
                 Ok(state) => {
                     let rank = (!is_merged).then_some(generations);
                     generations += usize::from(!is_merged);
                     is_merged = state.is_merge();
-                    retention.replaced.push(Replaced { at, rank, files: state.files() });
+                    let keeps_only_metas = false;
+                    retention.replaced.push(Replaced { at, rank, keeps_only_metas, state });
                 }
                 // A part belongs to a newer meta file, which lists its files.
                 Err(PublishError::PartOfCommit { .. }) => continue,
@@ -90,7 +106,7 @@ impl Retention {
         let count = self.replaced.iter().rposition(is_kept).map_or(0, |last| last + 1);
         self.replaced.truncate(count);
         for replaced in self.replaced.iter_mut().filter(|replaced| !is_kept(replaced)) {
-            replaced.files.retain(|file| file.kind == FileKind::Meta);
+            replaced.keeps_only_metas = true;
         }
     }
 
@@ -103,7 +119,7 @@ impl Retention {
     /// any longer.
     pub(crate) fn push(
         &mut self,
-        replaced: &DirectoryState,
+        replaced: DirectoryState,
         newest: &DirectoryState,
         options: &PublisherOptions,
     ) {
@@ -112,23 +128,41 @@ impl Retention {
             return;
         }
         if replaced.current.is_some() {
-            let mut files = replaced.files();
-            // A `.del` file concerns only its own commit.
-            files.retain(|file| file.kind != FileKind::Del);
             let is_merged = newest.is_merge();
             if !is_merged {
                 let ranks = self.replaced.iter_mut().filter_map(|older| older.rank.as_mut());
                 ranks.for_each(|rank| *rank += 1);
             }
             let rank = (!is_merged).then_some(0);
-            self.replaced.insert(0, Replaced { at: SystemTime::now(), rank, files });
+            let at = SystemTime::now();
+            let entry = Replaced { at, rank, keeps_only_metas: false, state: replaced };
+            self.replaced.insert(0, entry);
         }
         self.drop_expired(options);
     }
 
-    /// The files of all kept commits.
-    pub(crate) fn files(&self) -> BTreeSet<FileName> {
-        self.replaced.iter().flat_map(|replaced| &replaced.files).copied().collect()
+    /// A kept commit that keeps a file; `None` if none does. `known` is one that has the file: it is
+    /// the answer as long as it keeps its files, without a look at the others.
+    pub(crate) fn keeper(
+        &self,
+        file: FileName,
+        known: Option<SequenceNumber>,
+    ) -> Option<SequenceNumber> {
+        let keeps = |replaced: &&Replaced| replaced.keeps(file);
+        // The commits come the newest first.
+        let known = self.replaced.binary_search_by(|it| known.cmp(&it.state.current)).ok();
+        let known = known.and_then(|at| self.replaced.get(at)).filter(keeps);
+        known.or_else(|| self.replaced.iter().find(keeps))?.state.current
+    }
+
+    /// All files that are kept, each with the newest commit that keeps it.
+    pub(crate) fn keepers(&self) -> BTreeMap<FileName, SequenceNumber> {
+        let of_commit = |replaced: &Replaced| {
+            let files = replaced.state.files();
+            let kept = files.into_iter().filter(|file| replaced.keeps(*file));
+            Some(kept.zip(std::iter::repeat(replaced.state.current?)).collect::<Vec<_>>())
+        };
+        self.replaced.iter().rev().filter_map(of_commit).flatten().collect()
     }
 }
 

@@ -1,13 +1,11 @@
 //! The proof that a blob may be removed.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::{BlobNumber, SequenceNumber};
 
-use crate::publish::meta_state::MetaState;
-use crate::{FileError, FileSystem};
+use crate::publish::commit_meta::CommitMeta;
 
 /// The blobs of which the meta files of a directory tell whose they are.
 ///
@@ -26,41 +24,25 @@ pub(crate) struct UnneededBlobs {
 }
 
 impl UnneededBlobs {
-    /// Reads the heads of all meta files among `present`, those included that no commit needs.
-    /// `needed` are the files of the commits that are live or kept. Damaged meta files prove
-    /// nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`FileError`] if the system cannot read a meta file now.
-    pub(crate) fn read(
-        file_system: &dyn FileSystem,
-        directory: &Path,
-        present: &BTreeSet<FileName>,
+    /// What all `metas` of the directory tell, those included that no commit needs. `needed` are
+    /// the files of the commits that are live or kept.
+    pub(crate) fn of<'a>(
+        metas: impl IntoIterator<Item = &'a CommitMeta>,
         needed: impl Fn(&FileName) -> bool,
-    ) -> Result<Self, FileError> {
+    ) -> Self {
         let mut blobs = Self::default();
         let needs_table =
             |sequence: SequenceNumber| needed(&FileName { sequence, kind: FileKind::Sst });
-        for file in present.iter().filter(|file| file.kind == FileKind::Meta) {
-            match MetaState::load(file_system, directory, file.sequence) {
-                Ok(meta) => blobs.add(meta, needs_table),
-                Err(error) => {
-                    if let Ok(error) = error.into_transient() {
-                        return Err(error);
-                    }
-                }
-            }
+        for meta in metas.into_iter().filter(|meta| !meta.blobs.is_empty()) {
+            blobs.add(meta.clone(), needs_table);
         }
-        Ok(blobs)
+        blobs
     }
 
-    fn add(&mut self, mut meta: MetaState, needs_table: impl Fn(SequenceNumber) -> bool) {
-        for table in &mut meta.tables {
-            table.is_live = needs_table(table.record.sequence);
-        }
+    fn add(&mut self, mut meta: CommitMeta, needs_table: impl Fn(SequenceNumber) -> bool) {
+        meta.set_live(|_, table| needs_table(table.record.sequence));
         let numbers = meta.blobs.iter().map(|blob| blob.number);
-        if meta.tables.iter().any(|table| table.is_live) {
+        if meta.has_live() {
             match meta.live_blobs() {
                 Ok(live) => {
                     let live = live.of_each.into_iter().flatten().chain(live.of_any);

@@ -247,9 +247,9 @@ impl CommitFiles {
 
     /// Removes files that were created for the commit and that it does not need, before it is
     /// visible. Those that cannot be removed are tried again when the commit is dropped.
-    pub(super) fn remove_unused(&self, needed: &BTreeSet<FileName>) {
+    pub(super) fn remove_unused(&self, is_needed: impl Fn(FileName) -> bool) {
         self.created.retain(|name| {
-            needed.contains(&name) || remove(&*self.file_system, &self.path(name)).is_err()
+            is_needed(name) || remove(&*self.file_system, &self.path(name)).is_err()
         });
     }
 

@@ -18,8 +18,9 @@ impl PreparedCommit<'_> {
     /// Writes all meta files of the commit, the newest last. Returns the resulting state of the
     /// directory, and the number of the newest meta file.
     pub(super) fn write_meta_files(
-        &self,
+        &mut self,
     ) -> Result<(DirectoryState, SequenceNumber), PublishError> {
+        let base = std::mem::take(&mut self.base_state);
         let blobs = self.blobs_of_tables()?;
         let content = CommitContent {
             family: self.family(),
@@ -34,7 +35,6 @@ impl PreparedCommit<'_> {
         let redescribes = self.commit.rollback_to.is_none();
         // The newest commit comes before this one, also if this one goes back behind it.
         let extension = self.commit.publisher.state().next_extension();
-        let base = self.base_state.clone();
         let mut plan = MetaPlan::new(content, base, &extension, redescribes, &limits)?;
         let file_system = &*self.commit.files.file_system;
         let older = plan.redescribed().iter();

@@ -184,7 +184,7 @@ impl<'p> PreparedCommit<'p> {
         let present = self.commit.publisher.present();
         del_files::spare_live(&files.file_system, &files.directory, present, &state)?;
         // No meta file would tell whose a blob is that no table refers to.
-        files.remove_unused(&state.files());
+        files.remove_unused(|file| state.needs(file));
         files.sync_names()?;
         monitor.check()?;
         self.replace_current(commit)?;
