@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -17,8 +17,8 @@ use sst_object_store::{
     GcOptions, ObjectPublisher, ObjectPublisherOptions, Place, block_on, collect_garbage,
 };
 use sst_reader::{Catalog, StaticSortedFile, VerifyReport, hash_key, verify_directory};
-use sst_writer::publish::CommitRecord;
-use sst_writer::{PublishError, Publisher, PublisherOptions};
+use sst_writer::publish::list_commits;
+use sst_writer::{Publisher, PublisherOptions};
 
 use crate::blocking::Observer;
 use crate::bytes_of::bytes_of;
@@ -370,25 +370,14 @@ fn roll_back_directory(
     keep_generations: usize,
     monitor: &Monitor,
 ) -> Result<(SequenceNumber, usize), Error> {
-    catalog_of(path)?;
-    // All files stay until the rollback is done.
-    let options = PublisherOptions::default().create_directory(false).keep_obsolete_files(true);
-    let mut publisher = Publisher::open(path, options)?;
+    let mut publisher = open_publisher(path, keep_generations)?;
     let before = publisher.current();
     let rolled_back = publisher.rollback(generation, monitor).map_err(|error| {
         let is_poisoned = publisher.is_poisoned();
         error_after(publisher.directory(), is_poisoned, before, error.into())
     });
     let commit = rolled_back?.commit;
-    let tables = publisher.live_tables().count();
-    drop(publisher);
-    // The files that no generation needs any more. Those that stay are tried again by the next
-    // commit.
-    let tidied = open_publisher(path, keep_generations).and_then(|mut publisher| {
-        Ok(publisher.remove_obsolete_files().map_err(PublishError::from)?)
-    });
-    tidied.map_err(|error| Error::Live { commit: commit.0, source: Box::new(error) })?;
-    Ok((commit, tables))
+    Ok((commit, publisher.live_tables().count()))
 }
 
 /// The commits of a directory whose meta files are kept, newest first, as dicts with `commit`,
@@ -400,17 +389,15 @@ pub(crate) fn log<'py>(
     path: &Bound<'py, PyAny>,
 ) -> Result<Bound<'py, PyList>, Error> {
     let path = directory_of(path)?;
-    let records = py.detach(|| CommitRecord::list(&path))?;
+    let records = py.detach(|| list_commits(&path))?;
     let list = PyList::empty(py);
     for record in records {
         let fact = PyDict::new(py);
-        // A time before 1970 is that of a wrong clock, and told as none.
-        let time = record.time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         fact.set_item("commit", record.sequence.0)?;
         fact.set_item("kind", record.kind.map(kind_name))?;
         fact.set_item("is_current", record.is_current)?;
         fact.set_item("is_complete", record.is_complete)?;
-        fact.set_item("time", time.map(|time| time.as_secs_f64()))?;
+        fact.set_item("time", record.time.map(|time| time.as_secs_f64()))?;
         fact.set_item("tables", record.tables)?;
         fact.set_item("entries", record.entries)?;
         fact.set_item("bytes", record.bytes)?;

@@ -91,11 +91,13 @@ pub mod protection;
 pub mod types;
 pub mod value_ref;
 
+mod commit_record;
 mod meta_lengths;
 mod meta_start;
 mod protection_records;
 mod sst_meta;
 
+pub use commit_record::CommitRecord;
 pub use error::{FormatError, Structure};
 #[cfg(sst_planted)]
 pub use planted::is_planted;

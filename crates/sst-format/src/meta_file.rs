@@ -29,7 +29,7 @@ use crate::own_number::{check_list, check_older, check_part};
 use crate::protection::{self, BlobRecord, LiveMeta, ProtectionSection};
 use crate::{Crc32, FormatError, SequenceNumber, SstMeta, Structure, TableProtection};
 
-pub use crate::meta_lengths::{LengthsError, MAX_UNPROVEN_LEN, check_lengths, no_head};
+pub use crate::meta_lengths::{Headed, MAX_UNPROVEN_LEN, check_lengths, check_whole};
 pub use crate::meta_start::{META_MAGIC, TableRecord};
 
 const STRUCTURE: Structure = Structure::MetaFile;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use sst_format::SequenceNumber;
 use sst_format::file_name::{CLAIMS_FOLDER, FileKind, FileName};
 use sst_format::meta_head::CommitKind;
 use sst_format::monitor::Monitor;
+use sst_format::{BlobNumber, SequenceNumber};
 
 use crate::claims::{Claim, NumberBlock, Owner};
 use crate::commit::{NumberedFiles, older_commits};
@@ -99,7 +99,7 @@ pub async fn collect_garbage(
     let needed = Needed::read(store, &listing, options).await?;
     let mut report = GcReport::default();
     let mut garbage = listing.garbage(&needed, &mut report);
-    spare_unlisted(store, &listing, &mut garbage, &mut report).await?;
+    spare_unlisted(store, &listing, &needed, &mut garbage, &mut report).await?;
     if options.dry_run {
         report.add(garbage.into_values().flatten());
         return Ok(report);
@@ -154,6 +154,7 @@ type Garbage = BTreeMap<NumberBlock, Vec<(FileName, u64)>>;
 async fn spare_unlisted(
     store: &Store,
     listing: &Listing,
+    needed: &Needed,
     garbage: &mut Garbage,
     report: &mut GcReport,
 ) -> Result<(), StoreError> {
@@ -164,10 +165,11 @@ async fn spare_unlisted(
     if !files.any(|(block, (file, _))| is_unclaimed(block, file)) {
         return Ok(());
     }
-    let mut listed = BTreeSet::new();
-    for meta in listing.files.keys().filter(|name| name.kind == FileKind::Meta) {
+    let mut listed: BTreeSet<_> = needed.blobs.values().flatten().copied().collect();
+    let metas = listing.files.keys().filter(|name| name.kind == FileKind::Meta);
+    for meta in metas.filter(|meta| !needed.blobs.contains_key(&meta.sequence)) {
         match RemoteCommit::read_at(store, meta.sequence).await {
-            Ok(commit) => listed.extend(commit.blobs().iter().map(|blob| blob.number.0)),
+            Ok(commit) => listed.extend(commit.blobs().iter().map(|blob| blob.number)),
             // One that is damaged, incomplete or a part proves nothing.
             Err(error) if error.is_corruption() => {}
             Err(error) => return Err(error),
@@ -175,7 +177,9 @@ async fn spare_unlisted(
     }
     for (block, files) in garbage {
         let before = files.len();
-        files.retain(|(file, _)| !is_unclaimed(block, file) || listed.contains(&file.sequence.0));
+        files.retain(|(file, _)| {
+            !is_unclaimed(block, file) || listed.contains(&BlobNumber(file.sequence.0))
+        });
         report.spared += (before - files.len()) as u64;
     }
     Ok(())
@@ -251,12 +255,15 @@ fn is_old(object: &ListedObject, grace: Duration) -> bool {
 }
 
 /// The files that must stay.
+#[derive(Default)]
 struct Needed {
     /// Those of the newest commit, and of the generations that are kept.
     files: BTreeSet<FileName>,
     /// Those of commits that were replaced less than the grace period ago: a reader that opened
     /// such a commit may still need them.
     in_grace: BTreeSet<FileName>,
+    /// The blobs that each of these commits lists.
+    blobs: BTreeMap<SequenceNumber, Vec<BlobNumber>>,
 }
 
 impl Needed {
@@ -268,10 +275,8 @@ impl Needed {
         let newest = RemoteCommit::read(store).await?;
         let newest =
             newest.ok_or_else(|| StoreError::NoCommit { place: store.name().to_owned() })?;
-        let names = |commit: &RemoteCommit| {
-            commit.files().iter().map(|file| file.name).collect::<BTreeSet<_>>()
-        };
-        let mut needed = Self { files: names(&newest), in_grace: BTreeSet::new() };
+        let mut needed = Self::default();
+        needed.add(&newest, true);
         let mut is_merged = newest.kind() == Some(CommitKind::Merge);
         let mut generations = 0;
         let mut successor = newest.sequence();
@@ -285,8 +290,7 @@ impl Needed {
                 Ok(commit) => {
                     generations += usize::from(!is_merged);
                     is_merged = commit.kind() == Some(CommitKind::Merge);
-                    let files = if is_kept { &mut needed.files } else { &mut needed.in_grace };
-                    files.extend(names(&commit));
+                    needed.add(&commit, is_kept);
                     successor = sequence;
                 }
                 // A part, or a commit that is no longer complete: no rollback can use it. Which
@@ -296,6 +300,13 @@ impl Needed {
             }
         }
         Ok(needed)
+    }
+
+    fn add(&mut self, commit: &RemoteCommit, is_kept: bool) {
+        let files = if is_kept { &mut self.files } else { &mut self.in_grace };
+        files.extend(commit.files().iter().map(|file| file.name));
+        let blobs = commit.blobs().into_iter().map(|blob| blob.number).collect();
+        self.blobs.insert(commit.sequence(), blobs);
     }
 
     fn has(&self, name: &FileName) -> bool {

@@ -28,7 +28,7 @@ mod store;
 mod upload;
 
 pub use block_on::block_on;
-pub use commit::{CommitFile, FileIdentity, ObjectCommitRecord, RemoteCommit};
+pub use commit::{CommitFile, FileIdentity, RemoteCommit, list_commits};
 pub use error::{Operation, RequestError, StoreError};
 #[cfg(feature = "publish")]
 pub use gc::{GcOptions, GcReport, collect_garbage};
@@ -47,5 +47,6 @@ pub use publisher::{
 #[cfg(feature = "read")]
 pub use read::StoreFiles;
 pub use retry::RetryPolicy;
+pub use sst_format::CommitRecord;
 pub use sst_format::monitor::{CancelToken, Cancelled, Monitor, Phase, Progress};
 pub use store::Store;

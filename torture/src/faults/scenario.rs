@@ -10,7 +10,7 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_reader::Catalog;
 use sst_writer::bulk::BulkMode;
 use sst_writer::file::FileSystem;
-use sst_writer::publish::{CommitRecord, LOCK_FILE_NAME, MetaLimits};
+use sst_writer::publish::{LOCK_FILE_NAME, MetaLimits, list_commits};
 use sst_writer::{Monitor, PublishError, Publisher, PublisherOptions};
 
 use super::gathering::Gathering;
@@ -226,7 +226,7 @@ impl Scenario {
                 )?;
             }
             Action::Rollback { commits } => {
-                let generations = CommitRecord::list(publisher.directory())?;
+                let generations = list_commits(publisher.directory())?;
                 let to = generations.get(commits).ok_or("there is no such generation")?;
                 publisher.rollback(Some(to.sequence), &Monitor::default())?;
             }

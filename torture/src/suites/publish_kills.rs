@@ -13,7 +13,7 @@ use sst_conformance::SplitMix;
 use sst_format::file_name::FileName;
 use sst_merge::{FragmentOverlap, Gatherer};
 use sst_reader::{ReaderOptions, SstSet};
-use sst_writer::publish::CommitRecord;
+use sst_writer::publish::list_commits;
 use sst_writer::{EntryValue, Monitor, Publisher, PublisherOptions, WriterOptions};
 
 use super::crashes::publishing_here;
@@ -62,7 +62,7 @@ fn publish_forever(directory: &Path, seed: u64) -> Result<(), Box<dyn std::error
         let number = publisher.current().unwrap_or_default().0;
         let done = match below(&mut random, 4) {
             0 if number > 0 => {
-                let complete = CommitRecord::list(directory)?.into_iter();
+                let complete = list_commits(directory)?.into_iter();
                 let earlier: Vec<_> = complete.filter(|g| g.is_complete && !g.is_current).collect();
                 match earlier.len() {
                     0 => continue,
@@ -164,7 +164,7 @@ fn check_next_writer(directory: &Path, seen: Option<u32>) -> Result<(), String> 
     drop(publisher);
     no_leftovers(directory, seen.unwrap_or_default())?;
     // Check that each generation said to be complete is complete.
-    let log = CommitRecord::list(directory).map_err(|e| e.to_string())?;
+    let log = list_commits(directory).map_err(|e| e.to_string())?;
     for generation in log.into_iter().filter(|generation| generation.is_complete) {
         let copy = tempfile::tempdir().unwrap();
         copy_files(directory, copy.path());

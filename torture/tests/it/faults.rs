@@ -9,7 +9,7 @@ use sst_torture::faults::scenario::{Action, Scenario, names};
 use sst_torture::faults::{Fault, Injector, Load, Operation, Order, Seen, Step, Tap, Tapped};
 use sst_writer::blob::write_blob_file_in;
 use sst_writer::bulk::BulkMode;
-use sst_writer::publish::CommitRecord;
+use sst_writer::publish::list_commits;
 use sst_writer::table::Compression;
 use sst_writer::{Monitor, PublishError, Publisher, PublisherOptions};
 
@@ -48,7 +48,7 @@ fn three_generations(parent: &Path) -> std::path::PathBuf {
 }
 
 fn generations(directory: &Path) -> Vec<(u32, bool)> {
-    let generations = CommitRecord::list(directory).unwrap().into_iter();
+    let generations = list_commits(directory).unwrap().into_iter();
     generations.map(|generation| (generation.sequence.0, generation.is_complete)).collect()
 }
 

@@ -1,13 +1,13 @@
 //! `sst log`: lists the generations of a directory.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
-use sst_object_store::{ObjectCommitRecord, block_on};
-use sst_writer::publish::{CommitKind, CommitRecord};
+use sst_object_store::block_on;
+use sst_writer::publish::{CommitKind, CommitRecord, list_commits};
 
 use super::{Context, bucket};
 use crate::error::CliError;
@@ -65,21 +65,7 @@ impl Line {
     fn of(generation: &CommitRecord) -> Self {
         Self {
             commit: generation.sequence.0,
-            time: generation.time.and_then(utc),
-            kind: generation.kind.map(name_of),
-            merge: generation.is_merge(),
-            current: generation.is_current,
-            complete: generation.is_complete,
-            tables: generation.tables,
-            entries: generation.entries,
-            bytes: generation.bytes,
-        }
-    }
-
-    fn of_bucket(generation: &ObjectCommitRecord) -> Self {
-        Self {
-            commit: generation.sequence.0,
-            time: generation.time.and_then(utc),
+            time: generation.time.map(utc),
             kind: generation.kind.map(name_of),
             merge: generation.is_merge(),
             current: generation.is_current,
@@ -105,7 +91,7 @@ impl Line {
 }
 
 pub(crate) fn run(args: &LogArgs, context: Context) -> Result<Exit, CliError> {
-    // Gives a better error for a directory that is not ours than `CommitRecord::list` would.
+    // Gives a better error for a directory that is not ours than `list_commits` would.
     let catalog = read_catalog(&args.dir)?;
     if !catalog.is_protected {
         return Err(CliError::Original(args.dir.clone()));
@@ -124,11 +110,11 @@ pub(crate) fn run(args: &LogArgs, context: Context) -> Result<Exit, CliError> {
 
 /// The generations of a directory of ours, newest first.
 pub(super) fn lines(dir: &Path) -> Result<Vec<Line>, CliError> {
-    if url::is_url(dir) {
-        let records = block_on(ObjectCommitRecord::list(&bucket::bucket(dir)?))?;
-        return Ok(records.iter().map(Line::of_bucket).collect());
-    }
-    Ok(CommitRecord::list(dir)?.iter().map(Line::of).collect())
+    let commits = match url::is_url(dir) {
+        true => block_on(sst_object_store::list_commits(&bucket::bucket(dir)?))?,
+        false => list_commits(dir)?,
+    };
+    Ok(commits.iter().map(Line::of).collect())
 }
 
 /// The name of a kind of commit.
@@ -168,9 +154,9 @@ fn table(lines: &[Line]) -> TextTable {
     table
 }
 
-/// A time in the format of RFC 3339, in UTC and whole seconds; `None` before 1970.
-pub(super) fn utc(time: SystemTime) -> Option<String> {
-    let seconds = time.duration_since(UNIX_EPOCH).ok()?.as_secs();
+/// A time since 1970 in the format of RFC 3339, in UTC and whole seconds.
+pub(super) fn utc(time: Duration) -> String {
+    let seconds = time.as_secs();
     let (mut days, second) = (seconds / 86_400, seconds % 86_400);
     let is_leap = |year: u64| {
         year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
@@ -190,17 +176,16 @@ pub(super) fn utc(time: SystemTime) -> Option<String> {
         month += 1;
     }
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    Some(format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", days + 1))
+    format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", days + 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn times_are_shown_in_utc() {
-        let shown = |seconds| utc(UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+        let shown = |seconds| utc(Duration::from_secs(seconds));
         assert_eq!(shown(0), "1970-01-01T00:00:00Z");
         assert_eq!(shown(951_782_399), "2000-02-28T23:59:59Z");
         assert_eq!(shown(951_782_400), "2000-02-29T00:00:00Z");

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use sst_format::SequenceNumber;
 use sst_object_store::{ObjectPublisher, block_on};
-use sst_writer::{PublishError, Publisher};
+use sst_writer::Publisher;
 
 use super::merge::note_not_removed;
 use super::retention_args::RetentionArgs;
@@ -61,25 +61,26 @@ pub(crate) fn run(args: &RollbackArgs, context: Context) -> Result<Exit, CliErro
         return in_bucket(args, from, context);
     }
     check_directory(&args.dir)?;
-    // All files stay until the rollback is done. Then `tidy` applies the requested retention.
-    let everything = args.retention.options().keep_obsolete_files(true);
-    let mut publisher = Publisher::open(&args.dir, everything)?;
+    let mut publisher = Publisher::open(&args.dir, args.retention.options())?;
     let before = publisher.current();
-    let commit = match publisher.rollback(args.generation.map(SequenceNumber), &monitor) {
-        Ok(commit) => commit.commit.0,
-        Err(error) => {
-            let error = CliError::from(error).into_interrupted(&args.dir);
-            return Err(error_after(&publisher, before, error));
-        }
-    };
-    let tables = publisher.live_tables().count();
-    drop(publisher);
-    let rolled_back =
-        RolledBack { path: args.dir.display().to_string(), replaced_commit: from, commit, tables };
-    let tidied = tidy(args, from, context);
-    let printed = rolled_back.print(context);
-    // The rollback is live even if one of the steps after it failed.
-    tidied.and(printed).map_err(|error| error.after_commit(&args.dir, commit))?;
+    let info = publisher.rollback(args.generation.map(SequenceNumber), &monitor);
+    let info = info.map_err(|error| {
+        let error = CliError::from(error).into_interrupted(&args.dir);
+        error_after(&publisher, before, error)
+    })?;
+    let (commit, tables) = (info.commit.0, publisher.live_tables().count());
+    note_not_removed(publisher.not_removed(), context);
+    note_not_removed(&info.not_removed, context);
+    if !args.retention.keeps_files() {
+        context.note(format_args!(
+            "{}: generation {from} was replaced for good: --keep-generations 0 keeps none of its files",
+            args.dir.display(),
+        ));
+    }
+    let path = args.dir.display().to_string();
+    let printed = RolledBack { path, replaced_commit: from, commit, tables }.print(context);
+    // The rollback is live even if its report cannot be printed.
+    printed.map_err(|error| error.after_commit(&args.dir, commit))?;
     Ok(Exit::Success)
 }
 
@@ -99,21 +100,6 @@ fn in_bucket(args: &RollbackArgs, from: u32, context: Context) -> Result<Exit, C
     let printed = RolledBack { path, replaced_commit: from, commit, tables }.print(context);
     printed.map_err(|error| error.after_commit(&args.dir, commit))?;
     Ok(Exit::Success)
-}
-
-/// Removes the files of generations that are not to be kept. `from` is the generation that was
-/// left.
-fn tidy(args: &RollbackArgs, from: u32, context: Context) -> Result<(), CliError> {
-    let mut publisher = Publisher::open(&args.dir, args.retention.options())?;
-    let not_removed = publisher.remove_obsolete_files().map_err(PublishError::from)?;
-    note_not_removed(&not_removed, context);
-    if !args.retention.keeps_files() {
-        context.note(format_args!(
-            "{}: generation {from} was replaced for good: --keep-generations 0 keeps none of its files",
-            args.dir.display(),
-        ));
-    }
-    Ok(())
 }
 
 impl RolledBack {

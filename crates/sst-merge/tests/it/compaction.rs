@@ -9,7 +9,7 @@ use sst_merge::{
     plan_compaction,
 };
 use sst_reader::{Catalog, ReaderOptions, SstSet, verify_directory};
-use sst_writer::publish::{CommitKind, CommitRecord};
+use sst_writer::publish::{CommitKind, list_commits};
 use sst_writer::table::hash_key;
 use sst_writer::{Monitor, Publisher, PublisherOptions, WriterOptions};
 
@@ -242,7 +242,7 @@ proptest! {
 
 /// Kinds of commits, the newest first.
 fn kinds(dir: &Path) -> Vec<CommitKind> {
-    let generations = CommitRecord::list(dir).unwrap();
+    let generations = list_commits(dir).unwrap();
     generations.iter().map(|one| one.kind.unwrap()).collect()
 }
 

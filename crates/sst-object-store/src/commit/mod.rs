@@ -1,7 +1,7 @@
 //! Commits in a store: their meta files, tables and blobs, from a few ranged reads.
 
 mod commit_file;
-mod commit_record;
+mod commit_list;
 mod object_reader;
 mod remote_commit;
 mod remote_meta;
@@ -9,9 +9,9 @@ mod remote_meta;
 mod swap;
 
 pub use commit_file::{CommitFile, FileIdentity};
-pub use commit_record::ObjectCommitRecord;
+pub use commit_list::list_commits;
 #[cfg(feature = "publish")]
-pub(crate) use commit_record::{NumberedFiles, is_complete, numbered_files, older_commits};
+pub(crate) use commit_list::{NumberedFiles, is_complete, numbered_files, older_commits};
 pub use remote_commit::RemoteCommit;
 pub(crate) use remote_commit::{CurrentObject, Described, MAX_CURRENT_LEN, identity_of};
 pub(crate) use remote_meta::{RemoteMeta, RemoteTable, SharedMeta};

@@ -177,7 +177,7 @@ impl ObjectCommit<'_> {
         let mut fragment = Fragment::open(fragment).await?;
         let mut adopted = AdoptedFragment::default();
         let catalog = Arc::clone(&fragment.catalog);
-        let family = self.family;
+        let family = self.change.family();
         let of_family = catalog.tables.iter().filter(|table| table.family == family);
         let tables: Vec<_> = of_family.collect();
         let place = fragment.store.name();

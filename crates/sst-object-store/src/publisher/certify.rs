@@ -44,9 +44,9 @@ impl ObjectCommit<'_> {
         let tables = UnpublishedTables {
             store: self.publisher.store.clone(),
             base,
-            family: self.family,
+            family: self.change.family(),
             tables: self.tables.clone(),
-            obsolete: self.obsolete.iter().copied().collect(),
+            obsolete: self.change.obsolete().iter().copied().collect(),
             blobs: self.blob_records()?.into_iter().flatten().collect(),
         };
         tables.digest(monitor).await

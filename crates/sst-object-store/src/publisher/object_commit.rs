@@ -1,13 +1,13 @@
 //! A commit to a bucket.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sst_format::content_digest::{ContentDigest, FamilyCertificate};
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::meta_head::CommitKind;
 use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber, SstMeta};
-use sst_writer::publish::{NewCommit, TaskTable};
+use sst_writer::publish::{FamilyChange, NewCommit, TaskTable};
 use sst_writer::{PublishError, WriterOptions};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
@@ -26,18 +26,11 @@ const MAX_OVERTAKEN: u32 = 1000;
 #[derive(Debug)]
 pub struct ObjectCommit<'p> {
     pub(super) publisher: &'p mut ObjectPublisher,
-    pub(super) family: u32,
-    /// `None` unless the caller has said it.
-    kind: Option<CommitKind>,
-    replaces_all: bool,
+    pub(super) change: FamilyChange,
     pub(super) tables: Vec<(SequenceNumber, SstMeta)>,
     /// The blobs of each table.
     blobs: Vec<Vec<BlobNumber>>,
     pub(super) made_blobs: BTreeMap<BlobNumber, BlobRecord>,
-    pub(super) obsolete: BTreeSet<SequenceNumber>,
-    /// The live tables of the family in the commit that was the newest at the start. Empty until
-    /// they are needed.
-    live: BTreeSet<SequenceNumber>,
     #[cfg(feature = "read")]
     pub(super) adopted: super::adopt_options::AdoptedTables,
     /// The tasks whose tables were added.
@@ -65,14 +58,10 @@ impl<'p> ObjectCommit<'p> {
     pub(super) fn new(publisher: &'p mut ObjectPublisher, family: u32) -> Self {
         Self {
             publisher,
-            family,
-            kind: None,
-            replaces_all: false,
+            change: FamilyChange::new(family),
             tables: Vec::new(),
             blobs: Vec::new(),
             made_blobs: BTreeMap::new(),
-            obsolete: BTreeSet::new(),
-            live: BTreeSet::new(),
             #[cfg(feature = "read")]
             adopted: Default::default(),
             tasks: AddedTasks::default(),
@@ -90,7 +79,7 @@ impl<'p> ObjectCommit<'p> {
 
     /// Sets the kind of the commit, instead of the one that follows from its content.
     pub const fn set_kind(&mut self, kind: CommitKind) {
-        self.kind = Some(kind);
+        self.change.set_kind(kind);
     }
 
     /// Makes the commit continue an earlier commit instead of the newest.
@@ -102,11 +91,7 @@ impl<'p> ObjectCommit<'p> {
     /// [`ObjectCommit::replace_all`], else [`CommitKind::Append`].
     #[must_use]
     pub const fn kind(&self) -> CommitKind {
-        match self.kind {
-            Some(kind) => kind,
-            None if self.replaces_all => CommitKind::Load,
-            None => CommitKind::Append,
-        }
+        self.change.kind()
     }
 
     /// Starts a table, whose object is uploaded while it is written.
@@ -194,27 +179,13 @@ impl<'p> ObjectCommit<'p> {
     /// [`StoreError::Directory`] with [`PublishError::NotLive`] if that commit has no such table of
     /// this family.
     pub fn obsolete(&mut self, table: SequenceNumber) -> Result<(), StoreError> {
-        if self.live.is_empty() {
-            self.live = self.live_of_family();
-        }
-        if !self.live.contains(&table) {
-            return Err(PublishError::NotLive { table, family: self.family }.into());
-        }
-        self.obsolete.insert(table);
-        Ok(())
-    }
-
-    /// The live tables of the newest commit of this family.
-    pub(super) fn live_of_family(&self) -> BTreeSet<SequenceNumber> {
-        let live = self.publisher.live_tables().filter(|(of, _)| *of == self.family);
-        live.map(|(_, table)| table.sequence).collect()
+        Ok(self.change.make_obsolete(table, self.publisher.live_tables())?)
     }
 
     /// Makes all tables of the newest commit of this family obsolete: the tables of this commit
     /// replace them.
     pub fn replace_all(&mut self) {
-        self.replaces_all = true;
-        self.obsolete.extend(self.live_of_family());
+        self.change.replace_all(self.publisher.live_tables());
     }
 
     /// Makes the commit visible in one step.
@@ -295,10 +266,11 @@ impl<'p> ObjectCommit<'p> {
         let newest = self.publisher.base.commit.as_ref();
         let base = self.rollback_to.as_ref().or(newest);
         let mut certificates = base.map_or_else(Vec::new, |base| base.certificates().to_vec());
-        if self.tables.is_empty() && self.obsolete.is_empty() {
+        if self.tables.is_empty() && self.change.obsolete().is_empty() {
             return Ok(certificates);
         }
-        certificates.retain(|known| known.family != self.family);
+        let family = self.change.family();
+        certificates.retain(|known| known.family != family);
         // What the caller knows is that of the commit on top of the one that it has seen.
         let known = self.content.filter(|_| rebased == 0);
         let content = match known {
@@ -306,7 +278,7 @@ impl<'p> ObjectCommit<'p> {
             known => known,
         };
         if let Some(content) = content {
-            certificates.push(FamilyCertificate { family: self.family, content });
+            certificates.push(FamilyCertificate { family, content });
             certificates.sort_by_key(|known| known.family);
         }
         Ok(certificates)
@@ -321,8 +293,8 @@ impl<'p> ObjectCommit<'p> {
     fn can_be_rebased(&self) -> bool {
         self.publisher.options.rebase
             && match self.kind() {
-                CommitKind::Append => self.obsolete.is_empty(),
-                CommitKind::Merge => self.obsolete.is_subset(&self.live_of_family()),
+                CommitKind::Append => self.change.obsolete().is_empty(),
+                CommitKind::Merge => self.change.applies_to(self.publisher.live_tables()),
                 // A load and a rollback mean another content on top of another commit, and nothing
                 // is known of kinds that later builds define.
                 _ => false,
@@ -337,11 +309,11 @@ impl<'p> ObjectCommit<'p> {
         let publisher = &*self.publisher;
         let blobs = self.blob_records()?;
         let commit = NewCommit {
-            family: self.family,
+            family: self.change.family(),
             kind: self.kind(),
             tables: &self.tables,
             blobs: &blobs,
-            obsolete: &self.obsolete,
+            obsolete: self.change.obsolete(),
         };
         let earlier = self.rollback_to.as_ref().map(RemoteCommit::base);
         let newest = &publisher.base.state;

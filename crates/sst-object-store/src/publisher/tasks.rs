@@ -34,7 +34,7 @@ impl ObjectCommit<'_> {
         report: &TaskReport,
         overlap: FragmentOverlap,
     ) -> Result<(), StoreError> {
-        report.check(self.family)?;
+        report.check(self.change.family())?;
         let known: BTreeSet<_> = self.tables.iter().map(|(table, _)| *table).collect();
         let mut tables = report.tables.iter().map(|table| table.sequence);
         if let Some(table) = tables.find(|table| known.contains(table)) {
@@ -62,7 +62,7 @@ impl ObjectCommit<'_> {
     /// has tables that no task has written, or if earlier tables of the family stay live.
     #[must_use = "a commit without a certificate is published all the same"]
     pub fn certify_tasks(&mut self) -> bool {
-        let replaces_all = self.live_of_family().is_subset(&self.obsolete);
+        let replaces_all = self.change.leaves_none_of(self.publisher.live_tables());
         let are_of_tasks = self.tasks.tables() == self.tables.len();
         let content = self.tasks.content().filter(|_| replaces_all && are_of_tasks);
         self.content = content.or(self.content);

@@ -9,9 +9,8 @@ use object_store::memory::InMemory;
 use sst_amqf::QuotientFilter;
 use sst_format::meta_head::CommitKind;
 use sst_object_store::{
-    AdoptOptions, Certify, FragmentOverlap, GcOptions, ObjectCommitRecord, ObjectPublisher,
-    ObjectPublisherOptions, Place, RemoteCommit, ShardNumber, Store, StoreError, StoreFiles,
-    collect_garbage,
+    AdoptOptions, Certify, FragmentOverlap, GcOptions, ObjectPublisher, ObjectPublisherOptions,
+    Place, RemoteCommit, ShardNumber, Store, StoreError, StoreFiles, collect_garbage, list_commits,
 };
 use sst_reader::{Monitor, ReaderOptions, SstSet, verify_directory};
 use sst_writer::{EntryValue, PublishError, Publisher, PublisherOptions, WriterOptions};
@@ -68,7 +67,7 @@ async fn a_bucket_is_rolled_back_and_forth() {
     assert_eq!(keys(&store).await, BTreeSet::from([3]));
     publish(&mut publisher, 4, false).await;
     assert_eq!(keys(&store).await, BTreeSet::from([3, 4]));
-    let log = ObjectCommitRecord::list(&store).await.unwrap();
+    let log = list_commits(&store).await.unwrap();
     let kinds: Vec<_> = log.iter().map(|generation| generation.kind.unwrap()).collect();
     let rollback = CommitKind::Rollback;
     let (load, append) = (CommitKind::Load, CommitKind::Append);
@@ -351,7 +350,7 @@ async fn a_commit_that_has_lost_is_no_generation() {
     publish(&mut one, 3, true).await;
     one.rollback(None, &Monitor::default()).await.unwrap();
     assert_eq!(keys(&store).await, BTreeSet::from([2]));
-    assert_eq!(ObjectCommitRecord::list(&store).await.unwrap().len(), 4);
+    assert_eq!(list_commits(&store).await.unwrap().len(), 4);
 }
 
 /// A writer that crashed between its meta file and `CURRENT` has made no generation.
@@ -366,7 +365,7 @@ async fn a_commit_that_was_never_live_is_no_generation() {
     objects.put(&object("CURRENT"), before.into()).await.unwrap();
     let mut two = publisher(&store, ObjectPublisherOptions::default());
     publish(&mut two, 3, true).await;
-    let log = ObjectCommitRecord::list(&store).await.unwrap();
+    let log = list_commits(&store).await.unwrap();
     assert!(log.len() == 2 && log.iter().all(|commit| commit.sequence.0 != lost), "{log:?}");
     two.rollback(None, &Monitor::default()).await.unwrap();
     assert_eq!(keys(&store).await, BTreeSet::from([1]));

@@ -9,10 +9,9 @@ use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use sst_format::SequenceNumber;
 use sst_object_store::{
-    CancelToken, MirrorOptions, Monitor, ObjectCommitRecord, Place, RemoteCommit, Store,
-    StoreError, mirror,
+    CancelToken, MirrorOptions, Monitor, Place, RemoteCommit, Store, StoreError, list_commits,
+    mirror,
 };
-use sst_writer::publish::CommitRecord;
 use sst_writer::{EntryValue, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 use crate::faulty_store::{Fault, FaultyStore};
@@ -334,7 +333,7 @@ async fn a_generation_whose_files_were_replaced_is_gone() {
         }
         let store = || target.store().unwrap();
         let complete = async || {
-            let list = ObjectCommitRecord::list(&store()).await.unwrap();
+            let list = list_commits(&store()).await.unwrap();
             let complete = list.iter().filter(|one| one.is_complete);
             complete.map(|one| one.sequence.0).collect::<Vec<_>>()
         };
@@ -348,7 +347,7 @@ async fn a_generation_whose_files_were_replaced_is_gone() {
         assert_eq!(complete().await, [16, 7]);
         if let Place::Directory(copy) = &target {
             verify(copy);
-            let list = CommitRecord::list(copy).unwrap();
+            let list = sst_writer::publish::list_commits(copy).unwrap();
             let whole = list.iter().filter(|one| one.is_complete);
             assert_eq!(whole.map(|one| one.sequence.0).collect::<Vec<_>>(), [16, 12, 7]);
             let kept = PublisherOptions::default().keep_generations(5);

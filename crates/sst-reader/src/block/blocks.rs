@@ -138,7 +138,7 @@ impl Blocks {
     /// The uncompressed payload of a block. It comes from the first of these places that has it:
     /// the file, if that is in memory and the block is stored raw and was verified; the cache; the
     /// file, with all checks.
-    #[inline(never)]
+    #[inline]
     pub(crate) fn payload(&self, block: BlockIndex, fill: Fill) -> Result<Slice<'_>, ReadError> {
         match self.resident_or_cached(block) {
             Some(payload) => Ok(payload),
@@ -146,13 +146,13 @@ impl Blocks {
         }
     }
 
-    /// [`Blocks::payload`], if nothing has to be read or decompressed for it. A walk asks this for
-    /// each value block, and as a call it costs 3 % of the instructions of a walk over medium values.
-    #[inline(always)]
+    /// [`Blocks::payload`], if nothing has to be read or decompressed for it.
+    #[inline]
     pub(crate) fn resident_or_cached(&self, block: BlockIndex) -> Option<Slice<'_>> {
         self.resident_payload(block).or_else(|| self.cached(block))
     }
 
+    /// The payload of a block, if the cache has it.
     #[inline]
     pub(crate) fn cached(&self, block: BlockIndex) -> Option<Slice<'_>> {
         self.slots.get().and_then(|slots| slots.get(block)).and_then(Slice::of_guard)

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use sst_format::SequenceNumber;
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::identity::CommitIdentity;
-use sst_format::meta_file::{LengthsError, MAX_UNPROVEN_LEN, check_lengths};
+use sst_format::meta_file::check_lengths;
 use sst_format::meta_head::{CommitKind, HashRange, Shard};
 
 use super::CatalogTable;
@@ -246,15 +246,10 @@ pub(crate) fn read_whole(label: &FileLabel, files: &Files) -> Result<Vec<u8>, Re
     let read_error = |error| ReadError::io(label, "read", error);
     let (file, _) = files.open(label.path()).map_err(read_error)?;
     let len = file.len();
-    if len > MAX_UNPROVEN_LEN {
-        // Its lengths tell whether it is a meta file at all, before it is read.
-        match check_lengths(len, |range| file.read(range)) {
-            Ok(_) => {}
-            Err(LengthsError::Format(error)) => return Err(ReadError::corrupt(label, error)),
-            Err(LengthsError::Read(error)) => return Err(read_error(error)),
-        }
-    }
-    file.read(0..len).map_err(read_error)
+    let read = |range| file.read(range).map_err(read_error);
+    // Its lengths tell whether it is a meta file at all, before it is read.
+    check_lengths(len, read, |error| ReadError::corrupt(label, error))?;
+    read(0..len)
 }
 
 impl fmt::Debug for Catalog {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sst_format::FormatError;
 use sst_format::filter::FilterBytes;
-use sst_format::meta_file::{LengthsError, MAX_UNPROVEN_LEN, check_lengths, no_head};
+use sst_format::meta_file::check_whole;
 use sst_format::meta_head::Area;
 
 use super::meta_opening::whole;
@@ -66,18 +66,8 @@ impl MetaSource {
     /// Fails if the file is too long to be read whole for the sake of a better error, and its
     /// lengths contradict each other or it has a head. `head` is the error of that head.
     pub(super) fn check_whole(&self, head: Option<FormatError>) -> Result<(), ReadError> {
-        let len = self.identity.len;
-        if len <= MAX_UNPROVEN_LEN {
-            return Ok(());
-        }
         let corrupt = |error| ReadError::corrupt(&self.label, error);
-        match check_lengths(len, |range| self.bytes(range)) {
-            // Version 1 or 2, or the original's: only the whole of it can be verified.
-            Ok(false) => Ok(()),
-            Ok(true) => Err(corrupt(head.unwrap_or(no_head()))),
-            Err(LengthsError::Format(error)) => Err(corrupt(error)),
-            Err(LengthsError::Read(error)) => Err(error),
-        }
+        check_whole(self.identity.len, head, |range| self.bytes(range), corrupt)
     }
 
     /// The same file with all of it in memory or mapped, and its bytes.

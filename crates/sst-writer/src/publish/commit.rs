@@ -28,6 +28,7 @@ use self::file_copy::FileCopy;
 use self::prepared_commit::PreparedCommit;
 use crate::blob::blob_file::write_blob;
 use crate::publish::directory_state::DirectoryState;
+use crate::publish::family_change::FamilyChange;
 use crate::table::entry_digester::sha256;
 use crate::{
     FileError, FinishedTable, Monitor, PublishError, Publisher, StreamingSstWriter, TableWriter,
@@ -40,19 +41,11 @@ use crate::{
 #[derive(Debug)]
 pub struct Commit<'p> {
     publisher: &'p mut Publisher,
-    family: u32,
+    change: FamilyChange,
     files: Arc<CommitFiles>,
     tables: CommitTables,
     /// The tasks whose tables were added.
     tasks: AddedTasks,
-    /// Tables of earlier commits that are not live in this one.
-    obsolete: BTreeSet<SequenceNumber>,
-    /// The live tables of the family before this commit, from the first time that they are asked
-    /// for: a commit may make thousands of them obsolete one by one.
-    live: Option<BTreeSet<SequenceNumber>>,
-    /// `None` unless the caller has said it.
-    kind: Option<CommitKind>,
-    replaces_all: bool,
     /// The earlier commit that this one makes live again; `None` if it continues the newest one.
     rollback_to: Option<DirectoryState>,
     outcome: CommitState,
@@ -103,14 +96,10 @@ impl<'p> Commit<'p> {
         let files = Arc::new(CommitFiles::new(publisher));
         Self {
             publisher,
-            family,
+            change: FamilyChange::new(family),
             files,
             tables: CommitTables::default(),
             tasks: AddedTasks::default(),
-            obsolete: BTreeSet::new(),
-            live: None,
-            kind: None,
-            replaces_all: false,
             rollback_to: None,
             outcome: CommitState::Open,
         }
@@ -122,17 +111,13 @@ impl<'p> Commit<'p> {
     /// By default the kind is [`CommitKind::Load`] after [`Commit::replace_all`], and
     /// [`CommitKind::Append`] otherwise. A kind that is set here counts, before or after that call.
     pub const fn set_kind(&mut self, kind: CommitKind) {
-        self.kind = Some(kind);
+        self.change.set_kind(kind);
     }
 
     /// The kind of the commit, set or by default.
     #[must_use]
     pub const fn kind(&self) -> CommitKind {
-        match self.kind {
-            Some(kind) => kind,
-            None if self.replaces_all => CommitKind::Load,
-            None => CommitKind::Append,
-        }
+        self.change.kind()
     }
 
     /// Makes the commit continue an earlier commit instead of the newest.
@@ -149,7 +134,7 @@ impl<'p> Commit<'p> {
     /// The family whose tables the commit changes.
     #[must_use]
     pub const fn family(&self) -> u32 {
-        self.family
+        self.change.family()
     }
 
     /// The tables added so far, with their descriptions, in the order in which they were added.
@@ -299,25 +284,13 @@ impl<'p> Commit<'p> {
     ///
     /// [`PublishError::NotLive`] if the newest commit has no such table of this family.
     pub fn obsolete(&mut self, table: SequenceNumber) -> Result<(), PublishError> {
-        let (family, publisher) = (self.family, &*self.publisher);
-        let live = self.live.get_or_insert_with(|| {
-            let of_family = publisher.live_tables().filter(|(of, _)| *of == family);
-            of_family.map(|(_, record)| record.sequence).collect()
-        });
-        if !live.contains(&table) {
-            return Err(PublishError::NotLive { table, family });
-        }
-        self.obsolete.insert(table);
-        Ok(())
+        self.change.make_obsolete(table, self.publisher.live_tables())
     }
 
     /// Makes all tables of earlier commits of this family obsolete: the tables of this commit
     /// replace them. That makes it a commit of kind [`CommitKind::Load`], unless another is set.
     pub fn replace_all(&mut self) {
-        self.replaces_all = true;
-        let live = self.publisher.live_tables().filter(|(family, _)| *family == self.family);
-        let tables: Vec<_> = live.map(|(_, table)| table.sequence).collect();
-        self.obsolete.extend(tables);
+        self.change.replace_all(self.publisher.live_tables());
     }
 
     /// Ends the writing of tables and blobs, whose contents are all durable, and describes the

@@ -11,7 +11,7 @@ use sst_format::del_file::DelFile;
 use sst_format::file_name::{FileKind, FileName};
 
 use crate::file::directory::remove;
-use crate::publish::commit_record::numbered_files;
+use crate::publish::commit_list::numbered_files;
 use crate::publish::directory_state::DirectoryState;
 use crate::publish::meta_state::{MetaReader, MetaState};
 use crate::{AtomicFile, FileError, FileSystem, PublishError};

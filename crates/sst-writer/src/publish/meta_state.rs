@@ -10,9 +10,7 @@ use sst_format::content_digest::FamilyCertificate;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::identity::CommitIdentity;
 use sst_format::live::DescribesTables;
-use sst_format::meta_file::{
-    LengthsError, MAX_UNPROVEN_LEN, MetaFile, TableParts, TableRecord, check_lengths, no_head,
-};
+use sst_format::meta_file::{MetaFile, TableParts, TableRecord, check_whole};
 use sst_format::meta_head::{
     Area, CommitKind, Extension, HEAD_LOCATION_LEN, HashRange, HeadLocation, HeadTable, ListedMeta,
     MetaHead, MetaLimits, TABLE_DESCRIPTION_LEN,
@@ -261,15 +259,7 @@ impl MetaReader {
     /// Fails if the file is too long to be read whole for the sake of a better error, and its
     /// lengths contradict each other or it has a head, which then is damaged.
     fn check_whole(&self) -> Result<(), PublishError> {
-        if self.len <= MAX_UNPROVEN_LEN {
-            return Ok(());
-        }
-        match check_lengths(self.len, |range| self.read(range)) {
-            Ok(false) => Ok(()),
-            Ok(true) => Err(self.damage(no_head())),
-            Err(LengthsError::Format(error)) => Err(self.damage(error)),
-            Err(LengthsError::Read(error)) => Err(error.into()),
-        }
+        check_whole(self.len, None, |range| Ok(self.read(range)?), |error| self.damage(error))
     }
 
     /// Reads an area, and verifies it.

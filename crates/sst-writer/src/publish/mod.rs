@@ -3,13 +3,14 @@
 pub(crate) mod claimed_blocks;
 pub(crate) mod commit;
 pub(crate) mod commit_base;
+pub(crate) mod commit_list;
 pub(crate) mod commit_meta;
 pub(crate) mod commit_point;
-pub(crate) mod commit_record;
 pub(crate) mod created_files;
 pub(crate) mod del_files;
 pub(crate) mod directory_lock;
 pub(crate) mod directory_state;
+mod family_change;
 pub(crate) mod first_commit_marker;
 mod fragment_overlap;
 mod known_metas;
@@ -36,8 +37,9 @@ pub use commit::prepared_commit::PreparedCommit;
 pub use commit::table_writer::{FinishedTable, TableWriter};
 pub use commit::{Commit, CommitInfo};
 pub use commit_base::{BaseMeta, CommitBase, NewCommit, NewMetaFiles};
-pub use commit_record::CommitRecord;
+pub use commit_list::{list_commits, list_commits_in};
 pub use directory_lock::LOCK_FILE_NAME;
+pub use family_change::FamilyChange;
 pub use first_commit_marker::FIRST_COMMIT_FILE_NAME;
 pub use fragment_overlap::FragmentOverlap;
 pub use lock_holder::LockHolder;
@@ -46,6 +48,7 @@ pub use publish_error::{PublishError, TaskReportDefect};
 pub use publisher::Publisher;
 pub use publisher_options::PublisherOptions;
 pub use replica::{Replica, ReplicaFile};
+pub use sst_format::CommitRecord;
 pub use sst_format::meta_head::{CommitKind, MetaLimits};
 pub use task::{
     FinishedTaskTable, TaskOptions, TaskReport, TaskTable, TaskTableWriter, TaskWriter,

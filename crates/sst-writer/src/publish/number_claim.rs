@@ -17,7 +17,7 @@ use sst_format::file_name::CLAIMS_FOLDER;
 use sst_format::limits::CLAIMED_NUMBERS;
 
 use crate::file::directory::{create_directory, remove};
-use crate::publish::commit_record::numbered_files;
+use crate::publish::commit_list::numbered_files;
 use crate::publish::directory_lock::DirectoryLock;
 use crate::publish::directory_state::read_current;
 use crate::{AtomicFile, FileError, FileOperation, FileSystem, OsFileSystem, PublishError};

@@ -12,7 +12,7 @@ use crate::file::directory::{is_file, list, remove, remove_file};
 use crate::file::file_system::is_temporary;
 use crate::file::sync_watch::SyncWatch;
 use crate::publish::claimed_blocks::ClaimedBlocks;
-use crate::publish::commit_record::numbered_files;
+use crate::publish::commit_list::numbered_files;
 use crate::publish::directory_lock::DirectoryLock;
 use crate::publish::directory_state::DirectoryState;
 use crate::publish::first_commit_marker::{FIRST_COMMIT_FILE_NAME, FirstCommitMarker};

@@ -10,8 +10,8 @@ use sst_format::file_name::{FileKind, FileName};
 
 use crate::file::directory::{is_file, list, remove};
 use crate::file::sync_watch::SyncWatch;
+use crate::publish::commit_list::numbered_files;
 use crate::publish::commit_point::{check_current, replace_current};
-use crate::publish::commit_record::numbered_files;
 use crate::publish::del_files;
 use crate::publish::directory_lock::DirectoryLock;
 use crate::publish::directory_state::DirectoryState;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use sst_format::SequenceNumber;
 use sst_format::file_name::{FileKind, FileName};
 
-use crate::publish::commit_record::older_metas;
+use crate::publish::commit_list::older_metas;
 use crate::publish::directory_state::DirectoryState;
 use crate::publish::known_metas::KnownMetas;
 use crate::publish::meta_state::meta_path;

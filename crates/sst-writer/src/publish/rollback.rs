@@ -3,7 +3,7 @@
 use sst_format::SequenceNumber;
 use sst_format::meta_head::CommitKind;
 
-use crate::publish::commit_record::{numbered_files, older_metas};
+use crate::publish::commit_list::{numbered_files, older_metas};
 use crate::publish::del_files;
 use crate::publish::directory_state::DirectoryState;
 use crate::{CommitInfo, Monitor, PublishError, Publisher};

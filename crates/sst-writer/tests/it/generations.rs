@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use sst_format::SequenceNumber;
-use sst_writer::publish::{CommitKind, CommitRecord};
+use sst_writer::publish::{CommitKind, list_commits};
 use sst_writer::{EntryValue, Monitor, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 use crate::published::find_as_original;
@@ -51,7 +51,7 @@ fn commit(publisher: &mut Publisher, entries: u8, replace: bool) -> u32 {
 
 /// Number and entries of the generations to which a rollback is possible, newest first.
 fn complete(directory: &Path) -> Vec<(u32, u64)> {
-    let generations = CommitRecord::list(directory).unwrap();
+    let generations = list_commits(directory).unwrap();
     assert_eq!(generations.iter().filter(|generation| generation.is_current).count(), 1);
     let complete = generations.into_iter().filter(|generation| generation.is_complete);
     complete.map(|generation| (generation.sequence.0, generation.entries)).collect()
@@ -337,7 +337,7 @@ fn a_commit_that_only_merged_is_no_generation() {
     let merged = merge(&mut publisher, 2);
     // The two merged commits keep nothing; the first commit is the generation before.
     assert_eq!(complete(directory.path()), [(merged, 2), (first, 1)]);
-    let list = CommitRecord::list(directory.path()).unwrap();
+    let list = list_commits(directory.path()).unwrap();
     let own: Vec<_> = list.iter().filter(|one| one.is_complete && !one.is_merge()).collect();
     assert_eq!(own.iter().map(|one| one.sequence.0).collect::<Vec<_>>(), [first]);
     drop(publisher);
@@ -345,7 +345,7 @@ fn a_commit_that_only_merged_is_no_generation() {
     assert_eq!(complete(directory.path()), [(merged, 2), (first, 1)]);
     publisher.rollback(None, &Monitor::default()).unwrap();
     assert_eq!(publisher.live_tables().count(), 1);
-    let newest = CommitRecord::list(directory.path()).unwrap().remove(0);
+    let newest = list_commits(directory.path()).unwrap().remove(0);
     assert_eq!((newest.entries, newest.kind), (1, Some(CommitKind::Rollback)));
 }
 

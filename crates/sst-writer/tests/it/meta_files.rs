@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sst_format::meta_file::MetaFile;
-use sst_writer::publish::{Commit, CommitKind, CommitRecord, MetaLimits};
+use sst_writer::publish::{Commit, CommitKind, CommitRecord, MetaLimits, list_commits};
 use sst_writer::{Monitor, PublishError, Publisher, PublisherOptions, WriterOptions};
 
 use crate::filter_of_len::FilterOfLen;
@@ -57,7 +57,7 @@ fn commits_say_why_they_were_made() {
     publisher.rollback(Some(sst_format::SequenceNumber(2)), &Monitor::default()).unwrap();
     let kinds = [CommitKind::Append, CommitKind::Load, CommitKind::Merge, CommitKind::Rollback];
     assert_eq!([2, 4, 6, 7].map(|sequence| kind_in(path, sequence)), kinds);
-    let listed = CommitRecord::list(path).unwrap();
+    let listed = list_commits(path).unwrap();
     let listed: Vec<_> = listed.iter().rev().map(|generation| generation.kind.unwrap()).collect();
     assert_eq!(listed, kinds);
 }
@@ -151,7 +151,7 @@ fn a_commit_of_several_meta_files() {
     // No two overlap, so they come in the order of their hashes: each meta file has one range.
     assert!(live.is_sorted_by_key(|table| table.min_hash) && !tables.is_sorted());
     let generations = |path: &Path| -> Vec<(u32, bool, u64)> {
-        let list = CommitRecord::list(path).unwrap();
+        let list = list_commits(path).unwrap();
         let state = |one: &CommitRecord| (one.sequence.0, one.is_complete, one.tables);
         list.iter().map(state).collect()
     };
@@ -198,7 +198,7 @@ fn a_merge_is_no_generation() {
     let second = replace(&mut publisher, "b", None);
     let merged = replace(&mut publisher, "b", Some(CommitKind::Merge));
     let complete = || -> Vec<u32> {
-        let list = CommitRecord::list(path).unwrap();
+        let list = list_commits(path).unwrap();
         list.iter().filter(|one| one.is_complete).map(|one| one.sequence.0).collect()
     };
     // The commit before the merge is the same generation, so the commit before that is kept.

@@ -7,7 +7,7 @@ use std::path::Path;
 use sst_format::SequenceNumber;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::protection::Trailer;
-use sst_writer::publish::{CommitRecord, Replica};
+use sst_writer::publish::{Replica, list_commits};
 use sst_writer::{Monitor, Publisher, PublisherOptions};
 
 use crate::published::{commit, find, find_as_original, live};
@@ -69,7 +69,7 @@ fn after_any_history_the_original_finds_the_tables_that_we_find() {
                 3 => _ = commit(&mut publisher, 1, true),
                 4 | 5 => publish_replacing_some(&mut publisher, &mut random),
                 6 | 7 if publisher.current().is_some() => {
-                    let all = CommitRecord::list(&directory).unwrap();
+                    let all = list_commits(&directory).unwrap();
                     let whole = all.iter().filter(|one| one.is_complete && !one.is_current);
                     let whole: Vec<SequenceNumber> = whole.map(|one| one.sequence).collect();
                     if whole.is_empty() {
@@ -132,7 +132,7 @@ fn after_any_history_the_original_finds_the_tables_in_a_mirror() {
                 2 => _ = commit(&mut publisher, 1, true),
                 3 => publish_replacing_some(&mut publisher, &mut random),
                 4 => {
-                    let all = CommitRecord::list(&origin).unwrap();
+                    let all = list_commits(&origin).unwrap();
                     let whole = all.iter().filter(|one| one.is_complete && !one.is_current);
                     let whole: Vec<SequenceNumber> = whole.map(|one| one.sequence).collect();
                     if !whole.is_empty() {

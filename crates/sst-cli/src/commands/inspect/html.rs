@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
@@ -33,7 +33,9 @@ pub(super) struct Page<'r> {
 impl<'r> Page<'r> {
     pub(super) fn new(report: &'r Report, strips: Vec<Strip>, generations: Vec<log::Line>) -> Self {
         let version = env!("CARGO_PKG_VERSION");
-        Self { report, strips, generations, version, time: log::utc(SystemTime::now()) }
+        // A clock before 1970 is wrong, and the page then states no time.
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).ok().map(log::utc);
+        Self { report, strips, generations, version, time }
     }
 
     /// Writes the page to a file. An earlier page is replaced as a whole; anything but a regular

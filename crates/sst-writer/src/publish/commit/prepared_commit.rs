@@ -59,12 +59,13 @@ impl<'p> PreparedCommit<'p> {
         let blobs = commit.blob_records()?;
         commit.files.end();
         let base = commit.base();
-        let base_state = base.without(commit.family, &commit.obsolete);
+        let change = &commit.change;
+        let base_state = base.without(change.family(), change.obsolete());
         let obsolete = base_state.dead_tables().collect();
-        let is_unchanged = commit.tables().is_empty() && commit.obsolete.is_empty();
+        let is_unchanged = commit.tables().is_empty() && change.obsolete().is_empty();
         let mut certificates = base.certificates().to_vec();
         // A certificate stays valid as long as nothing of its family changes.
-        certificates.retain(|known| is_unchanged || known.family != commit.family);
+        certificates.retain(|known| is_unchanged || known.family != change.family());
         Ok(Self { commit, base_state, obsolete, blobs, certificates })
     }
 
@@ -149,7 +150,7 @@ impl<'p> PreparedCommit<'p> {
     /// section 12). The caller must have read them from the device, and must have compared the
     /// tables of this commit with [`PreparedCommit::table_origin`]; `sst_merge::certify` does both.
     pub fn certify(&mut self, content: ContentDigest) {
-        let family = self.commit.family;
+        let family = self.family();
         self.certificates.retain(|known| known.family != family);
         self.certificates.push(FamilyCertificate { family, content });
         self.certificates.sort_by_key(|certificate| certificate.family);
@@ -199,7 +200,7 @@ impl<'p> PreparedCommit<'p> {
     /// A planted bug: removes obsolete tables while readers still need them.
     #[cfg(sst_planted)]
     fn remove_obsolete(&self) {
-        for &sequence in &self.commit.obsolete {
+        for &sequence in self.commit.change.obsolete() {
             let path = self.commit.files.path(FileName { sequence, kind: FileKind::Sst });
             _ = self.commit.files.file_system.remove(&path);
         }
