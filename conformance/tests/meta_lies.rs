@@ -290,6 +290,34 @@ fn a_table_of_another_family_that_version_3_names_is_found_by_verification() {
     }
 }
 
+#[test]
+fn a_blob_that_is_listed_twice_is_found_by_verification() {
+    for (has_head, blobs) in
+        [(false, vec![1]), (true, vec![1]), (false, vec![1, 1]), (true, vec![1, 1])]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let blob = [&[0; 4][..], &crc32fast::hash(b"blob").to_be_bytes(), b"blob"].concat();
+        fs::write(path(dir, 1, FileKind::Blob), &blob).unwrap();
+        let mut writer = StreamingSstWriter::new(Vec::new(), WriterOptions::default());
+        writer.add(("key", EntryValue::Blob(BlobNumber(1)))).unwrap();
+        let finished = writer.finish().unwrap();
+        fs::write(path(dir, 2, FileKind::Sst), finished.output).unwrap();
+        let (tables, listed) = (vec![(2, finished.meta)], vec![(OWN, 0, 0, None)]);
+        let is_right = blobs.len() == 1;
+        Meta { tables, blobs, listed, ..Meta::default() }.write(dir, OWN, has_head);
+        let found = damage(dir);
+        let is_it = |error: &ReadError| {
+            let expected = Corruption::BlobListedTwice { blob: BlobNumber(1) };
+            matches!(error, ReadError::Corrupt { cause, .. } if *cause == expected)
+        };
+        assert_eq!(found.is_empty(), is_right, "{found:?}");
+        assert_eq!(found.iter().any(is_it), !is_right, "{found:?}");
+        let code = if is_right { 0 } else { 2 };
+        assert_eq!(decoded(dir).unwrap_or(code), code);
+    }
+}
+
 /// A blob of a live table that its meta file does not list. A lookup fails, and the file is the
 /// only copy of the value: no commit, merge or rollback removes it.
 #[test]

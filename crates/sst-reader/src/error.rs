@@ -410,6 +410,12 @@ pub enum Corruption {
         /// The family of the other meta file.
         family: u32,
     },
+    /// A meta file has two records of a blob, and does not say which tables refer to it.
+    #[error("lists blob {blob} twice")]
+    BlobListedTwice {
+        /// The blob.
+        blob: BlobNumber,
+    },
     /// A description beside a table is not of one table.
     #[error("describes {found} tables where it is to describe one")]
     NotOfOneTable {

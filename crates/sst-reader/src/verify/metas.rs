@@ -160,10 +160,18 @@ impl Metas<'_> {
         self.hashes.insert(sequence, named);
         self.blobs.add(sequence, section, label)?;
         let mut wrong = Vec::new();
+        // Two tables may refer to a blob if the list is divided among them.
+        let may_repeat = section.head().is_some_and(|head| head.blob_counts().is_some());
         let mut records = BTreeMap::new();
         for blob in section.blobs() {
-            if records.insert(blob.number, blob).is_some_and(|other| other != blob) {
-                wrong.push(Corruption::UnequalBlobs { blob: blob.number });
+            match records.insert(blob.number, blob) {
+                Some(other) if other != blob => {
+                    wrong.push(Corruption::UnequalBlobs { blob: blob.number });
+                }
+                Some(_) if !may_repeat => {
+                    wrong.push(Corruption::BlobListedTwice { blob: blob.number });
+                }
+                Some(_) | None => {}
             }
         }
         if let Some(listed) = self.listed.get(&sequence) {
