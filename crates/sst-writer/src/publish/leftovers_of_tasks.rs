@@ -8,7 +8,7 @@ use sst_format::file_name::{FileKind, FileName};
 
 use crate::file::directory::remove_file;
 use crate::publish::claimed_blocks::ClaimedBlocks;
-use crate::publish::commit_record::numbered_files;
+use crate::publish::commit_list::numbered_files;
 use crate::publish::meta_state::{MetaState, meta_path};
 use crate::publish::number_claim::JobId;
 use crate::{FileError, FileOperation, FileSystem, PublishError, Publisher};

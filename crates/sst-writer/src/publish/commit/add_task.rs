@@ -42,7 +42,7 @@ impl Commit<'_> {
         overlap: FragmentOverlap,
     ) -> Result<(), PublishError> {
         self.check_usable()?;
-        report.check(self.family)?;
+        report.check(self.change.family())?;
         let mut tables = report.tables.iter().map(|table| table.sequence);
         if let Some(table) = tables.find(|table| self.tables.contains(*table)) {
             return Err(PublishError::ForeignTable { table });
@@ -116,7 +116,7 @@ impl PreparedCommit<'_> {
     /// and the caller can sum digests of ranges for [`PreparedCommit::certify`].
     #[must_use = "a commit without a certificate is published all the same"]
     pub fn certify_tasks(&mut self) -> bool {
-        let family = self.commit.family;
+        let family = self.commit.change.family();
         let replaces_all = self.base_state.state.live_tables().all(|(of, _)| of != family);
         let are_of_tasks = self.commit.tasks.tables() == self.commit.tables().len();
         match self.commit.tasks.content() {
