@@ -9,7 +9,6 @@ use sst_format::block::BLOCK_HEADER_LEN;
 use sst_format::content_digest::FamilyCertificate;
 use sst_format::file_name::{FileKind, FileName};
 use sst_format::identity::CommitIdentity;
-use sst_format::live::DescribesTables;
 use sst_format::meta_file::{MetaFile, TableParts, TableRecord, check_whole};
 use sst_format::meta_head::{
     Area, CommitKind, Extension, HEAD_LOCATION_LEN, HashRange, HeadLocation, HeadTable, ListedMeta,
@@ -61,22 +60,6 @@ pub(crate) struct TableState {
     pub(crate) entry_count: u64,
     /// Length of its filter in bytes.
     pub(crate) filter_len: u64,
-}
-
-impl DescribesTables for MetaState {
-    type Description<'a> = &'a TableRecord;
-
-    fn sequence(&self) -> SequenceNumber {
-        self.sequence
-    }
-
-    fn obsolete(&self) -> impl Iterator<Item = SequenceNumber> {
-        self.obsolete.iter().copied()
-    }
-
-    fn described(&self) -> impl Iterator<Item = (SequenceNumber, &TableRecord)> {
-        self.tables.iter().map(|table| (table.record.sequence, &table.record))
-    }
 }
 
 impl MetaState {
