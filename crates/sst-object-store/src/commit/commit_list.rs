@@ -17,7 +17,8 @@ pub(crate) type NumberedFiles = BTreeMap<FileName, SystemTime>;
 ///
 /// # Errors
 ///
-/// As [`RemoteCommit::read`]; [`StoreError::NoCommit`]. Older commits that are damaged are left out.
+/// As [`RemoteCommit::read`]; [`StoreError::NoCommit`]. Older commits that are damaged are left
+/// out.
 pub async fn list_commits(store: &Store) -> Result<Vec<CommitRecord>, StoreError> {
     let newest = RemoteCommit::read(store).await?;
     let newest = newest.ok_or_else(|| StoreError::NoCommit { place: store.name().to_owned() })?;

@@ -93,8 +93,9 @@ impl EnteredBlock {
         if let Some(payload) = earlier.revisit(block) {
             return Ok(entered(payload, false));
         }
-        // `Blocks::resident_or_cached` in its parts, which are inlined here. Lookups call it as one,
-        // which is better for them, but costs 3 % of the instructions of a walk over medium values.
+        // `Blocks::resident_or_cached` in its parts, which are inlined here. Lookups call it as
+        // one, which is better for them, but costs 3 % of the instructions of a walk over medium
+        // values.
         if let Some(payload) = blocks.resident_payload(block).or_else(|| blocks.cached(block)) {
             return Ok(entered(payload.into_owned(), true));
         }

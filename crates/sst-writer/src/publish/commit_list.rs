@@ -16,8 +16,8 @@ use crate::{FileError, FileOperation, FileSystem, OsFileSystem, PublishError};
 /// Lists the commits of a directory whose meta files are still there, newest first. O(bytes of the
 /// heads of all meta files).
 ///
-/// The directory is neither locked nor changed. A commit that another process makes meanwhile may or
-/// may not be in the list.
+/// The directory is neither locked nor changed. A commit that another process makes meanwhile may
+/// or may not be in the list.
 ///
 /// # Errors
 ///

@@ -67,8 +67,8 @@ pub struct Publisher {
     retention: Retention,
     /// All files of the directory with a sequence number.
     present: BTreeSet<FileName>,
-    /// Those of them that the newest commit does not need, each with an earlier commit that keeps it
-    /// or has kept it.
+    /// Those of them that the newest commit does not need, each with an earlier commit that keeps
+    /// it or has kept it.
     unneeded: BTreeMap<FileName, Option<SequenceNumber>>,
     /// Its meta files, as far as they were read or written.
     metas: KnownMetas,

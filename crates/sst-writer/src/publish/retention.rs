@@ -141,8 +141,8 @@ impl Retention {
         self.drop_expired(options);
     }
 
-    /// A kept commit that keeps a file; `None` if none does. `known` is one that has the file: it is
-    /// the answer as long as it keeps its files, without a look at the others.
+    /// A kept commit that keeps a file; `None` if none does. `known` is one that has the file: it
+    /// is the answer as long as it keeps its files, without a look at the others.
     pub(crate) fn keeper(
         &self,
         file: FileName,

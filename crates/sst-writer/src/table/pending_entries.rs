@@ -188,8 +188,8 @@ fn count_of(shape: &KeyBlockShape) -> usize {
     shape.entry_count() as usize
 }
 
-/// Appends bytes. The most frequent lengths need no call of `memcpy`. As a call, it costs 2 % of the
-/// instructions of writing short entries.
+/// Appends bytes. The most frequent lengths need no call of `memcpy`. As a call, it costs 2 % of
+/// the instructions of writing short entries.
 #[inline(always)]
 fn append(out: &mut Vec<u8>, bytes: &[u8]) {
     if let Ok(bytes) = <&[u8; 8]>::try_from(bytes) {
