@@ -154,7 +154,7 @@ impl Replica {
     pub fn create_again(&self, name: FileName) -> Result<ReplicaFile, PublishError> {
         let path = self.path(name);
         let is_content = matches!(name.kind, FileKind::Sst | FileKind::Blob);
-        if self.needed.contains(&name) && !is_content {
+        if self.state.needs(name) && !is_content {
             return Err(PublishError::Needed { path });
         }
         self.receive(&path)
