@@ -6,8 +6,9 @@ use arrow_array::{Array, ArrayRef, BinaryArray, LargeBinaryArray, RecordBatch, S
 use arrow_array::{LargeStringArray, OffsetSizeTrait, StringArray};
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyIterator, PyList, PyString, PyTuple};
 
 use crate::columns::{Column, Scratch};
 use crate::errors::Error;
@@ -129,6 +130,24 @@ impl ArrowArray {
     /// Its elements as `bytes`, or `str` if it is of text.
     fn to_pylist<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyList>, Error> {
         to_list(py, &self.0)
+    }
+
+    /// An element, as in `to_pylist`. Negative numbers count from the end.
+    fn __getitem__<'py>(&self, py: Python<'py>, index: isize) -> Result<Bound<'py, PyAny>, Error> {
+        let len = self.0.len();
+        let place = match usize::try_from(index) {
+            Ok(place) => Some(place),
+            Err(_) => len.checked_sub(index.unsigned_abs()),
+        };
+        match place.filter(|place| *place < len) {
+            Some(place) => Ok(to_list(py, &self.0.slice(place, 1))?.get_item(0)?),
+            None => Err(PyIndexError::new_err("there is no such element").into()),
+        }
+    }
+
+    /// An iterator over its elements, as in `to_pylist`.
+    fn __iter__<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyIterator>, Error> {
+        Ok(to_list(py, &self.0)?.try_iter()?)
     }
 
     /// Capsules of its schema and its data: the PyCapsule interface of Arrow. A wish for another

@@ -118,7 +118,7 @@ pub(crate) fn writer_options(compression: &str) -> Result<WriterOptions, Error> 
 /// `UsageError`, `FileError`; `CommitLiveError` if the commit is visible, but a later step failed.
 #[pyfunction]
 #[pyo3(signature = (path, data, *, key = None, value = None, mode = "replace", family = 0,
-    duplicates = "newest", nulls = "error", memory_budget = 256 << 20, threads = None,
+    duplicates = "newest", nulls = "error", memory_budget = 268_435_456, threads = None,
     temp_dir = None, compression = "lz4", certify = false, keep_generations = 1,
     blob_threshold = None, progress = None))]
 #[expect(clippy::too_many_arguments, reason = "they are the keywords of a function of Python")]

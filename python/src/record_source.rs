@@ -5,6 +5,7 @@
 //! threads that put them into the loader. The position of a record in the input decides which of
 //! two records of a key is the later one, so it does not matter which thread puts it.
 
+use std::borrow::Cow;
 use std::mem;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -402,18 +403,30 @@ fn pack(
         if key.is_none() {
             return Err(Error::Entry { position, reason: "its key is null" });
         }
-        packed.bytes.extend_from_slice(&bytes_of(&key)?);
+        packed.bytes.extend_from_slice(&bytes_of_part(&key, "key", position)?);
         let key_end = packed.bytes.len();
         let value_end = match value.is_none() {
             true => None,
             false => {
-                packed.bytes.extend_from_slice(&bytes_of(&value)?);
+                packed.bytes.extend_from_slice(&bytes_of_part(&value, "value", position)?);
                 Some(packed.bytes.len())
             }
         };
         packed.ends.push((key_end, value_end));
     }
     Ok(packed)
+}
+
+/// The bytes of a part of a record, which an error names.
+fn bytes_of_part<'a>(
+    object: &'a Bound<'_, PyAny>,
+    part: &str,
+    position: u64,
+) -> Result<Cow<'a, [u8]>, Error> {
+    bytes_of(object).map_err(|error| match error {
+        Error::Type(text) => Error::Type(format!("the {part} of record {position} is {text}")),
+        error => error,
+    })
 }
 
 fn missing_field(py: Python<'_>, name: &Py<PyAny>, position: u64) -> Error {

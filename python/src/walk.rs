@@ -1,5 +1,6 @@
 //! Walks of a set: iterators of entries, and scans as batches of Arrow.
 
+use std::mem;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -89,7 +90,7 @@ impl Page {
 
     fn pop(&mut self) -> Option<(&[u8], &[u8])> {
         let (key_end, end) = *self.ends.get(self.next)?;
-        let start = std::mem::replace(&mut self.start, end);
+        let start = mem::replace(&mut self.start, end);
         self.next += 1;
         Some((self.bytes.get(start..key_end)?, self.bytes.get(key_end..end)?))
     }
@@ -233,19 +234,33 @@ impl RecordBatchReader for Batches {
     }
 }
 
-/// The entries of one commit as batches of Arrow, in the order of their hashes. It can be iterated
-/// once, or handed over once as a stream: `pyarrow.table(scan)`, `polars.from_arrow(scan)`.
+/// The entries of one commit as batches of Arrow, in the order of their hashes.
+///
+/// It is an iterator of batches. It can also be handed over as a stream, as often as it is asked
+/// for: `pyarrow.table(scan)`, `polars.DataFrame(scan)`, `duckdb.from_arrow(scan)`. Once it was
+/// iterated, a stream has the batches that are left, and ends the iteration.
 #[pyclass(frozen, module = "sst_files", name = "Scan")]
 pub(crate) struct Scan {
-    batches: Mutex<Option<Batches>>,
+    set: Arc<SstSet>,
+    plan: ScanPlan,
+    state: Mutex<ScanState>,
     epoch: Epoch,
+}
+
+enum ScanState {
+    New,
+    Begun(Batches),
+    HandedOver,
 }
 
 impl Scan {
     pub(crate) fn new(set: Arc<SstSet>, plan: ScanPlan) -> Self {
-        let schema = entry_schema(plan.is_text);
-        let walk = Some(Walk::new(set, plan.hashes.clone()));
-        Self { batches: Mutex::new(Some(Batches { walk, plan, schema })), epoch: Epoch::now() }
+        Self { set, plan, state: Mutex::new(ScanState::New), epoch: Epoch::now() }
+    }
+
+    fn batches(&self) -> Batches {
+        let walk = Some(Walk::new(Arc::clone(&self.set), self.plan.hashes.clone()));
+        Batches { walk, plan: self.plan.clone(), schema: entry_schema(self.plan.is_text) }
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -261,14 +276,23 @@ impl Scan {
 
     fn __next__(&self, py: Python<'_>) -> Result<Option<ArrowBatch>, Error> {
         self.check()?;
-        let batch = py.detach(|| match &mut *lock(&self.batches) {
-            Some(batches) => batches.next_batch(),
-            None => Err(Error::usage("the scan was handed over as a stream")),
+        let batch = py.detach(|| {
+            let mut state = lock(&self.state);
+            if let ScanState::New = *state {
+                *state = ScanState::Begun(self.batches());
+            }
+            match &mut *state {
+                ScanState::Begun(batches) => batches.next_batch(),
+                ScanState::New => Err(Error::Internal("a scan that is iterated has begun")),
+                ScanState::HandedOver => {
+                    Err(Error::usage("the rest of the scan was handed over as a stream"))
+                }
+            }
         });
         Ok(batch?.map(ArrowBatch))
     }
 
-    /// A capsule of the batches that are left: the PyCapsule interface of Arrow.
+    /// A capsule of all batches, or of those that are left: the PyCapsule interface of Arrow.
     #[pyo3(signature = (requested_schema = None))]
     fn __arrow_c_stream__<'py>(
         &self,
@@ -277,8 +301,16 @@ impl Scan {
     ) -> Result<Bound<'py, PyCapsule>, Error> {
         drop(requested_schema);
         self.check()?;
-        let batches = py.detach(|| lock(&self.batches).take());
-        let batches = batches.ok_or_else(|| Error::usage("the scan was handed over before"))?;
-        export_stream(py, Box::new(batches))
+        let batches = py.detach(|| {
+            let mut state = lock(&self.state);
+            if let ScanState::New = *state {
+                return Ok(self.batches());
+            }
+            match mem::replace(&mut *state, ScanState::HandedOver) {
+                ScanState::Begun(batches) => Ok(batches),
+                _ => Err(Error::usage("the rest of the scan was handed over before")),
+            }
+        });
+        export_stream(py, Box::new(batches?))
     }
 }

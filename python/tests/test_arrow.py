@@ -77,6 +77,11 @@ def test_nulls_of_a_column(path: Path) -> None:
         sst_files.load(path, pa.table({"k": ["a"], "v": pa.nulls(1)}))
     db = sst_files.open(path)
     assert db.get_many(pa.array(["a", None, "c", "x"])) == [b"1", None, b"3", None]
+    values = db.get_many(pa.array(["a", None, "c"]), to="arrow", text=True)
+    assert list(values) == ["1", None, "3"] and values[0] == values[-3] == "1" and values[1] is None
+    for place in (3, -4):
+        with pytest.raises(IndexError):
+            values[place]
     found = pa.array(db.get_many(pa.array(["a", None, "c"]), to="arrow", text=True))
     assert found.type == pa.string() and found.to_pylist() == ["1", None, "3"]
 
@@ -140,8 +145,10 @@ def test_scans(path: Path) -> None:
     for misuse in ({"batch_rows": 0}, {"shard": (4, 4)}, {"shard": (0, 1), "hashes": (0, 1)}):
         with pytest.raises(sst_files.UsageError):
             db.scan(**misuse)
-    scan = db.scan()
-    pa.table(scan)
+    # As often as it is asked for, as duckdb asks, until it was iterated.
+    scan = db.scan(batch_rows=3000)
+    assert pa.table(scan) == pa.table(scan) and pa.table(scan).num_rows == 10_000
+    assert len(next(scan)) == 3000 and pa.table(scan).num_rows == 7000
     for call in (lambda: pa.table(scan), lambda: next(scan)):
         with pytest.raises(sst_files.UsageError):
             call()

@@ -49,6 +49,9 @@ def test_records_that_are_none(path: Path) -> None:
             sst_files.load(path, data)
     with pytest.raises(sst_files.UsageError):
         sst_files.load(path, [{"k": 1}], key="k", value="missing")
+    nested: list[Any] = [("a", "1"), ("b", ("2", "3"))]
+    with pytest.raises(TypeError):
+        sst_files.load(path, nested)
     with pytest.raises(sst_files.EntryError) as caught:
         sst_files.load(path, [("a", "1"), ("b", None)])
     assert caught.value.position == 1
