@@ -15,6 +15,7 @@
 
 use std::error::Error;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -34,8 +35,9 @@ const FAMILIES: [(u32, Duplicates); 4] = [
     (3, Duplicates::Keep),
 ];
 
-/// Number of small commits. Meta files of more than 8 commits are described again.
-const SMALL_COMMITS: u32 = 20;
+/// Number of small commits at least, and at most. When tables are described again depends on the
+/// number of meta files before them, and so on the cache.
+const SMALL_COMMITS: RangeInclusive<u32> = 20..=100;
 
 /// The name of a file that a writer of ours has not completed.
 const TEMPORARY: &str = ".sst-a1b2c3-tmp";
@@ -66,16 +68,24 @@ fn run(cache: &Path, directory: &Path) -> Result<(), Box<dyn Error>> {
     let parts = meta_files(directory)?.len();
     drop(publisher);
     let mut publisher = Publisher::open(directory, options)?;
-    for number in 0..=SMALL_COMMITS {
-        small_commit(&mut publisher, number)?;
+    // The newest small commit describes the tables of several meta files again, so these are kept
+    // only for the generations before it.
+    let (mut small_commits, mut superseded) = (0, 0);
+    while small_commits < *SMALL_COMMITS.start()
+        || superseded < 3 && small_commits < *SMALL_COMMITS.end()
+    {
+        let before = live_meta_files(directory)?;
+        small_commit(&mut publisher, small_commits)?;
+        superseded = (before + 1).saturating_sub(live_meta_files(directory)?);
+        small_commits += 1;
     }
     let redescribed = most_described(directory)?;
-    small_commit(&mut publisher, SMALL_COMMITS + 1)?;
+    small_commit(&mut publisher, small_commits)?;
     publisher.rollback(None, &Monitor::default())?;
     let newest = publisher.current().ok_or("a commit was made")?;
     drop(publisher);
     let del = FileName { sequence: newest, kind: FileKind::Del }.to_string();
-    let kept = meta_files(directory)?.len() - Catalog::read(directory)?.meta_files.len();
+    let kept = meta_files(directory)?.len() - live_meta_files(directory)?;
     for (is_there, what) in [
         (parts > 2 * FAMILIES.len(), "commits of several meta files"),
         (redescribed > 2, "a meta file that describes tables again"),
@@ -137,6 +147,11 @@ fn meta_files(directory: &Path) -> Result<Vec<String>, Box<dyn Error>> {
         names.extend(Some(name).filter(|name| name.ends_with(".meta")));
     }
     Ok(names)
+}
+
+/// Number of meta files of the newest commit.
+fn live_meta_files(directory: &Path) -> Result<usize, Box<dyn Error>> {
+    Ok(Catalog::read(directory)?.meta_files.len())
 }
 
 /// The highest number of tables that a live meta file describes.
