@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pyspark
 
 PORT = 17077
+START_SECONDS = 300.0
+
+
+def is_listening() -> bool:
+    """Whether the master takes connections."""
+    try:
+        socket.create_connection(("127.0.0.1", PORT), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 class Cluster:
@@ -20,6 +32,12 @@ class Cluster:
         self.cores = cores
         self.url = f"spark://127.0.0.1:{PORT}"
         self.processes = [self.start("master.Master", "--host", "127.0.0.1", "--port", str(PORT))]
+        # A driver gives up after a minute, and a busy machine takes long to start the master.
+        deadline = time.monotonic() + START_SECONDS
+        while not is_listening():
+            if time.monotonic() > deadline or self.processes[0].poll() is not None:
+                raise SystemExit(f"the master does not start: see {folder}/master.Master.log")
+            time.sleep(0.1)
         for host in ("127.0.0.1", "127.0.0.2"):
             work = folder / f"work-{host}"
             self.start_worker(host, work)
