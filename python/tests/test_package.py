@@ -67,6 +67,12 @@ def test_errors_are_a_hierarchy_with_cousins() -> None:
         assert issubclass(getattr(sst_files, name), cousin), name
 
 
+def test_errors_of_requests_show_their_text() -> None:
+    error = sst_files.RemoteError("refused")
+    error.filename = "s3://bucket/object"
+    assert str(error) == "refused"
+
+
 def test_the_version_is_one() -> None:
     assert sst_files.__version__ == "0.1.0"
     version = subprocess.run(

@@ -10,6 +10,10 @@ class SstError(Exception):
 class FileError(SstError, OSError):
     """The operating system refused. `errno` and `filename` are set where they are known."""
 
+    def __str__(self) -> str:
+        # `OSError` shows no text where there is a file and no number.
+        return super().__str__() if self.errno is not None else " ".join(map(str, self.args))
+
 
 class NotFoundError(FileError, FileNotFoundError):
     """A file or directory is not there, or a place has no commit."""
