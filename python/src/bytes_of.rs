@@ -36,11 +36,11 @@ fn other_bytes_of<'a>(object: &'a Bound<'_, PyAny>) -> Result<Cow<'a, [u8]>, Err
         return Err(unsuitable(object));
     }
     if let Ok(buffer) = ForeignBuffer::of(object) {
-        let layout = buffer.layout();
+        let layout = buffer.layout()?;
         // `bytearray`, `memoryview`, `numpy.bytes_` … but no array of numbers, whose bytes are not
         // meant, and no single number of one byte.
         if is_of_bytes(&layout.format) && !layout.is_number() {
-            return Ok(Cow::Owned(buffer.to_vec()));
+            return Ok(Cow::Owned(buffer.to_vec()?));
         }
         if !layout.is_number() {
             return Err(unsuitable(object));

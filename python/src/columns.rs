@@ -104,6 +104,7 @@ impl Column {
     /// The bytes of a cell; `None` if it is null. `row` is below [`Column::len`].
     #[inline]
     pub(crate) fn get<'a>(&'a self, row: usize, scratch: &'a mut Scratch) -> Option<&'a [u8]> {
+        debug_assert!(row < self.len(), "a row beyond the column would count as a null");
         match self {
             Self::Integers(array) => scratch.integer(array, row),
             Self::Dictionary(values, places) => {
@@ -118,6 +119,7 @@ impl Column {
     /// The bytes of a cell that lie in the column; `None` if it is null or an integer.
     #[inline]
     pub(crate) fn borrowed(&self, row: usize) -> Option<&[u8]> {
+        debug_assert!(row < self.len(), "a row beyond the column would count as a null");
         macro_rules! cell {
             ($array:ident) => {
                 if $array.is_null(row) { None } else { Some($array.value(row).as_ref()) }
@@ -165,7 +167,14 @@ impl Column {
         match self {
             Self::Integers(_) => false,
             Self::Dictionary(values, _) => values.has_bytes(),
-            _ => true,
+            Self::Binary(_)
+            | Self::LargeBinary(_)
+            | Self::BinaryView(_)
+            | Self::FixedSizeBinary(_)
+            | Self::Text(_)
+            | Self::LargeText(_)
+            | Self::TextView(_)
+            | Self::Null(_) => true,
         }
     }
 }

@@ -110,10 +110,15 @@ impl<'py> Keys<'py> {
         };
         let array = array.call_method0("copy")?;
         let buffer = ForeignBuffer::of(&array)?;
-        let layout = buffer.layout();
-        let count = layout.shape.first().copied().unwrap_or(0);
-        let len = layout.item_len * layout.shape.iter().skip(1).product::<usize>();
-        Ok(Self::Held(HeldKeys::Rows { bytes: buffer.to_vec(), len, count, strips_zeros }))
+        let layout = buffer.layout()?;
+        let broken = || Error::Internal("the shape of an array is that of its bytes");
+        let (count, row) = layout.shape.split_first().ok_or_else(broken)?;
+        let len = layout.item_len * row.iter().product::<usize>();
+        let bytes = buffer.to_vec()?;
+        match count.checked_mul(len) == Some(bytes.len()) {
+            true => Ok(Self::Held(HeldKeys::Rows { bytes, len, count: *count, strips_zeros })),
+            false => Err(broken()),
+        }
     }
 }
 
@@ -210,7 +215,9 @@ fn of_columns<'k>(columns: &'k [Column], digits: &'k mut Vec<u8>) -> PresentKeys
 }
 
 /// A row of an array of bytes as NumPy shows it: without the zeros at its end.
-fn without_zeros(row: &[u8]) -> &[u8] {
-    let len = row.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    row.get(..len).unwrap_or(row)
+fn without_zeros(mut row: &[u8]) -> &[u8] {
+    while let [start @ .., 0] = row {
+        row = start;
+    }
+    row
 }

@@ -135,37 +135,40 @@ impl ForeignBuffer {
     }
 
     /// A copy of its bytes: another thread may write to them as soon as the GIL is released.
-    pub(crate) fn to_vec(&self) -> Vec<u8> {
-        match usize::try_from(self.0.len) {
+    pub(crate) fn to_vec(&self) -> Result<Vec<u8>, Error> {
+        match length(self.0.len)? {
+            // The address of an empty buffer may be null.
+            0 => Ok(Vec::new()),
             // SAFETY: a contiguous buffer has `len` bytes from `buf` on, for as long as it is not
             // released. The GIL is held, and the slice ends before it is released.
-            Ok(len) if len > 0 => unsafe {
-                slice::from_raw_parts(self.0.buf.cast::<u8>(), len).to_vec()
-            },
-            _ => Vec::new(),
+            len => Ok(unsafe { slice::from_raw_parts(self.0.buf.cast::<u8>(), len).to_vec() }),
         }
     }
 
-    pub(crate) fn layout(&self) -> Layout {
+    pub(crate) fn layout(&self) -> Result<Layout, Error> {
         let view = &*self.0;
         let format = match view.format.is_null() {
             true => "B".to_owned(),
             // SAFETY: a format is a string of C that lives as long as the buffer.
             false => unsafe { CStr::from_ptr(view.format) }.to_string_lossy().into_owned(),
         };
-        let dimensions = usize::try_from(view.ndim).unwrap_or_default();
+        let dimensions = length(view.ndim)?;
         let shape = match view.shape.is_null() {
             // One dimension, of all bytes.
-            true => vec![usize::try_from(view.len).unwrap_or_default()],
+            true => vec![length(view.len)?],
             // SAFETY: a shape has `ndim` numbers and lives as long as the buffer.
             false => unsafe { slice::from_raw_parts(view.shape, dimensions) }
                 .iter()
-                .map(|len| usize::try_from(*len).unwrap_or_default())
-                .collect(),
+                .map(|len| length(*len))
+                .collect::<Result<_, _>>()?,
         };
-        let item_len = usize::try_from(view.itemsize).unwrap_or_default();
-        Layout { format, item_len, shape, dimensions }
+        Ok(Layout { format, item_len: length(view.itemsize)?, shape, dimensions })
     }
+}
+
+/// A length that Python has as a signed number.
+fn length(number: impl TryInto<usize>) -> Result<usize, Error> {
+    number.try_into().map_err(|_| Error::Internal("no length of a buffer is negative"))
 }
 
 impl Drop for ForeignBuffer {

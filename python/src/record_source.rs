@@ -218,10 +218,14 @@ impl Chunk {
             }
             Rows::Python(packed) => {
                 let mut start = 0;
+                // A record that is not in its bytes would count as one with a null.
+                let broken = || Error::Internal("the records of a chunk lie in its bytes");
+                let part = |range: Range<usize>| packed.bytes.get(range).ok_or_else(broken);
                 for (key_end, value_end) in &packed.ends {
-                    let key = packed.bytes.get(start..*key_end);
-                    let value = value_end.and_then(|end| packed.bytes.get(*key_end..end));
-                    put(key, value)?;
+                    let key = part(start..*key_end)?;
+                    let value = value_end.map(|end| part(*key_end..end)).transpose()?;
+                    put(Some(key), value)?;
+                    // The next record starts where this one ends; a null has no bytes.
                     start = value_end.unwrap_or(*key_end);
                 }
             }
