@@ -35,12 +35,19 @@ pub(crate) fn cells_of(live: &LiveSet, keys: &PresentKeys<'_>) -> Result<Cells, 
         thread::scope(|scope| {
             // There are keys, so there is a first part.
             let first = parts.next().unwrap_or(&[]);
-            let workers: Vec<_> =
-                parts.map(|keys| scope.spawn(move || part_of(set, keys))).collect();
+            let start = |keys| {
+                let work = move || part_of(set, keys);
+                (keys, thread::Builder::new().spawn_scoped(scope, work))
+            };
+            let workers: Vec<_> = parts.map(start).collect();
             let mut all = part_of(set, first)?;
-            for worker in workers {
-                // A panic of the reader is passed on, as if it had happened here.
-                let part = worker.join().unwrap_or_else(|panic| resume_unwind(panic));
+            for (keys, worker) in workers {
+                let part = match worker {
+                    // A panic of the reader is passed on, as if it had happened here.
+                    Ok(worker) => worker.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                    // The system grants no more threads.
+                    Err(_) => part_of(set, keys),
+                };
                 all.append(&part?);
             }
             Ok(all)

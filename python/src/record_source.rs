@@ -318,19 +318,24 @@ fn with_threads(
     let (sender, receiver) = mpsc::sync_channel(2 * threads);
     let receiver = Arc::new(Mutex::new(receiver));
     let feed = Feed { sender, has_failed: Arc::clone(&has_failed), epoch: Epoch::now() };
-    let workers: Vec<_> = (0..threads)
-        .map(|_| {
-            let (handle, receiver) = (loader.handle(0), Arc::clone(&receiver));
-            let has_failed = Arc::clone(&has_failed);
-            thread::spawn(move || {
-                let put = put_chunks(handle, &receiver, nulls, &has_failed);
-                if put.is_err() {
-                    has_failed.store(true, Ordering::Relaxed);
-                }
-                put
-            })
-        })
-        .collect();
+    let mut workers = Vec::with_capacity(threads);
+    for _ in 0..threads {
+        let (handle, receiver) = (loader.handle(0), Arc::clone(&receiver));
+        let has_failed = Arc::clone(&has_failed);
+        let work = move || {
+            let put = put_chunks(handle, &receiver, nulls, &has_failed);
+            if put.is_err() {
+                has_failed.store(true, Ordering::Relaxed);
+            }
+            put
+        };
+        match thread::Builder::new().spawn(work) {
+            Ok(worker) => workers.push(worker),
+            Err(error) if workers.is_empty() => return Err(error.into()),
+            // The threads that the system has granted do the work of all.
+            Err(_) => break,
+        }
+    }
     let made = make(&feed);
     if !feed.epoch.is_now() {
         mem::forget((feed, workers, receiver));

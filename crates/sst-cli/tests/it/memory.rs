@@ -1,6 +1,7 @@
 //! The memory of `sst load` for inputs that are made to need a lot. Under a limit on the address
 //! space, a load must succeed or end with an error; it must never be aborted.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
@@ -120,6 +121,23 @@ fn no_input_makes_a_load_take_more_memory_than_there_is() {
         }
         drop(std::fs::remove_dir_all(scratch.path("db")));
     }
+}
+
+/// A pipe is read by a thread, which takes more address space than the smallest load of a file.
+#[test]
+fn a_load_that_is_granted_no_thread_ends_with_an_error() {
+    let scratch = Scratch::new();
+    let smallest = smallest(&scratch);
+    let mut codes = BTreeSet::new();
+    for step in 0..24 {
+        let run = load(&scratch, smallest + step * 256, "tsv", &b"good\t1\n"[..]);
+        codes.insert(run.code);
+        if run.code != Some(0) {
+            drop(run.expect_error(3, &["standard input"]));
+        }
+        drop(std::fs::remove_dir_all(scratch.path("db")));
+    }
+    assert_eq!(codes, BTreeSet::from([Some(0), Some(3)]));
 }
 
 #[test]
@@ -321,7 +339,7 @@ fn a_file_that_was_extended_is_not_read_whole() {
     // So that there is a `.del` file.
     sst(&[&"rollback", &original, &"-q"]).expect(0);
     let names = crate::harness::names(&original);
-    let mut kinds = std::collections::BTreeSet::new();
+    let mut kinds = BTreeSet::new();
     for name in names.iter().filter(|name| !name.starts_with('.')) {
         let kind = name.rsplit('.').next().unwrap();
         kinds.insert(kind.to_owned());

@@ -80,8 +80,9 @@ impl<'a> WritePhase<'a> {
     pub(super) fn run(self) -> Result<LoadOutcome, BulkError> {
         let threads = self.shared.options.threads.clamp(1, self.plan.shares());
         let mut shares: Vec<ShareOutcome> = thread::scope(|scope| {
-            let workers: Vec<_> =
-                (1..threads).map(|_| scope.spawn(|| self.write_shares())).collect();
+            // If the system grants no more threads, those that there are write all shares.
+            let start = |_| thread::Builder::new().spawn_scoped(scope, || self.write_shares());
+            let workers: Vec<_> = (1..threads).map(start).map_while(Result::ok).collect();
             let mut shares = self.write_shares();
             for worker in workers {
                 // A panic comes from the caller's code, in a filter or a callback, so it is passed

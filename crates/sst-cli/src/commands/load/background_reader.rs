@@ -26,13 +26,13 @@ pub(super) struct BackgroundReader {
 
 impl BackgroundReader {
     /// Opens and reads a source on the new thread. Opening happens there too, since opening a named
-    /// pipe blocks until another process opens it for writing.
+    /// pipe blocks until another process opens it for writing. Fails if the system grants no thread.
     pub(super) fn new<R: Read>(
         open: impl FnOnce() -> io::Result<R> + Send + 'static,
         token: CancelToken,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let (sender, chunks) = sync_channel(CHUNKS);
-        thread::spawn(move || {
+        thread::Builder::new().name("input".to_owned()).spawn(move || {
             let end = match open() {
                 Ok(source) => send_all(source, &sender),
                 Err(error) => Err(error),
@@ -40,8 +40,8 @@ impl BackgroundReader {
             // An empty chunk marks the end. Sending fails if the load has ended and dropped the
             // receiver.
             _ = sender.send(end.map(|()| Vec::new()));
-        });
-        Self { chunks, chunk: io::Cursor::default(), is_at_end: false, token }
+        })?;
+        Ok(Self { chunks, chunk: io::Cursor::default(), is_at_end: false, token })
     }
 
     /// Waits for the next chunk, or for a cancellation.
@@ -105,7 +105,7 @@ mod tests {
         open: impl FnOnce() -> io::Result<R> + Send + 'static,
     ) -> (BackgroundReader, CancelToken) {
         let token = CancelToken::default();
-        (BackgroundReader::new(open, token.clone()), token)
+        (BackgroundReader::new(open, token.clone()).unwrap(), token)
     }
 
     #[test]

@@ -340,14 +340,16 @@ enum Source {
 
 fn open(path: &Path, cancel: &CancelToken) -> Result<Source, CliError> {
     let cancel = cancel.clone();
+    let in_background = |source| CliError::Io { action: "read", what: name_of(path), source };
     if path.as_os_str() == "-" {
-        let stdin = BackgroundReader::new(|| Ok(io::stdin()), cancel);
+        let stdin = BackgroundReader::new(|| Ok(io::stdin()), cancel).map_err(in_background)?;
         return Ok(Source::Stream(Box::new(stdin)));
     }
     let metadata = fs::metadata(path).map_err(|error| CliError::io("open", path, error))?;
     if !metadata.is_file() {
-        let path = path.to_owned();
-        let stream = BackgroundReader::new(move || File::open(path), cancel);
+        let named = path.to_owned();
+        let stream = BackgroundReader::new(move || File::open(named), cancel);
+        let stream = stream.map_err(in_background)?;
         return Ok(Source::Stream(Box::new(stream)));
     }
     let file = File::open(path).map_err(|error| CliError::io("open", path, error))?;
