@@ -331,7 +331,7 @@ fn with_threads(
         };
         match thread::Builder::new().spawn(work) {
             Ok(worker) => workers.push(worker),
-            Err(error) if workers.is_empty() => return Err(error.into()),
+            Err(error) if workers.is_empty() => return Err(PyErr::from(error).into()),
             // The threads that the system has granted do the work of all.
             Err(_) => break,
         }
