@@ -128,7 +128,7 @@ fn no_input_makes_a_load_take_more_memory_than_there_is() {
 fn a_load_that_is_granted_no_thread_does_not_panic() {
     let scratch = Scratch::new();
     let smallest = smallest(&scratch);
-    let run_with = |step| {
+    let run_with = |step: u64| {
         let run = load(&scratch, smallest + step * 256, "tsv", &b"good\t1\n"[..]);
         assert_ne!(run.code, Some(101), "{}", run.stderr);
         drop(std::fs::remove_dir_all(scratch.path("db")));
