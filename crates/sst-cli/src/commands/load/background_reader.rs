@@ -26,7 +26,8 @@ pub(super) struct BackgroundReader {
 
 impl BackgroundReader {
     /// Opens and reads a source on the new thread. Opening happens there too, since opening a named
-    /// pipe blocks until another process opens it for writing. Fails if the system grants no thread.
+    /// pipe blocks until another process opens it for writing. Fails if the system grants no
+    /// thread.
     pub(super) fn new<R: Read>(
         open: impl FnOnce() -> io::Result<R> + Send + 'static,
         token: CancelToken,
