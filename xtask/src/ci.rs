@@ -55,8 +55,6 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
         gate("fuzz", &optimized("xtask fuzz --executions 20000 --seconds 2")),
         // The wheel, in an environment that it makes itself, or NOT RUN.
         gate("python", "python/check"),
-        // One job on a local cluster of Spark, in an environment that it makes itself, or NOT RUN.
-        gate("Spark", "python/spark/check -k survives_a_failed_task"),
         gate("docs", "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features"),
         gate("dependencies", &optimized("xtask dependencies")),
         // The command, and the oldest compiler, are checked without --brief.
