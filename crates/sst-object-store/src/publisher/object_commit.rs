@@ -326,7 +326,7 @@ impl<'p> ObjectCommit<'p> {
         }
         // Above the commit that is replaced and the files of tasks, and in the order of their
         // numbers, which start at 1: before the first commit the last one is 0.
-        let mut above = publisher.current().unwrap_or_default().max(self.tasks.highest());
+        let mut above = publisher.current().unwrap_or_default().max(self.tasks.tables().highest());
         let mut numbers = Vec::with_capacity(metas.part_count());
         for _ in 0..metas.part_count() {
             above = publisher.numbers.next(above).await?;

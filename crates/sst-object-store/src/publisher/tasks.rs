@@ -40,7 +40,7 @@ impl ObjectCommit<'_> {
         if let Some(table) = tables.find(|table| known.contains(table)) {
             return Err(PublishError::ForeignTable { table }.into());
         }
-        let overlaps = self.tasks.check_overlap(report, overlap)?;
+        let overlaps = self.tasks.tables().overlap(report, overlap)?;
         let store = &self.publisher.store;
         for first in &report.claims {
             Claim::held_by(store, NumberBlock::of(SequenceNumber(*first)), report.owner).await?;
@@ -63,8 +63,8 @@ impl ObjectCommit<'_> {
     #[must_use = "a commit without a certificate is published all the same"]
     pub fn certify_tasks(&mut self) -> bool {
         let replaces_all = self.change.leaves_none_of(self.publisher.live_tables());
-        let are_of_tasks = self.tasks.tables() == self.tables.len();
-        let content = self.tasks.content().filter(|_| replaces_all && are_of_tasks);
+        let are_of_tasks = self.tasks.tables().count() == self.tables.len();
+        let content = self.tasks.tables().content().filter(|_| replaces_all && are_of_tasks);
         self.content = content.or(self.content);
         content.is_some()
     }
@@ -128,6 +128,7 @@ impl ObjectPublisher {
                 claims.push(Claim::take(store, block, collector, grace, is_free).await?);
             }
         }
+        // A job without claims has no files.
         let Some(lowest) = claims.iter().map(Claim::block).min() else { return Ok(()) };
         let files = numbered_files(store).await?;
         let mut of_blocks: BTreeMap<NumberBlock, Vec<FileName>> = BTreeMap::new();

@@ -51,5 +51,5 @@ pub use replica::{Replica, ReplicaFile};
 pub use sst_format::CommitRecord;
 pub use sst_format::meta_head::{CommitKind, MetaLimits};
 pub use task::{
-    FinishedTaskTable, TaskOptions, TaskReport, TaskTable, TaskTableWriter, TaskWriter,
+    FinishedTaskTable, TaskOptions, TaskReport, TaskTable, TaskTableWriter, TaskTables, TaskWriter,
 };

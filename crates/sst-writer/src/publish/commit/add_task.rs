@@ -65,11 +65,7 @@ impl Commit<'_> {
             self.tables.add_of_task(table.sequence, table.meta.clone(), blobs);
         }
         // The meta files have numbers above all that the task has claimed.
-        let numbers = report.tables.iter().map(|table| table.sequence.0);
-        let numbers = numbers.chain(report.blobs.iter().map(|blob| blob.number.0));
-        if let Some(highest) = numbers.max() {
-            self.files.number_above(SequenceNumber(highest));
-        }
+        self.files.number_above(self.tasks.tables().highest());
         Ok(())
     }
 
@@ -118,8 +114,8 @@ impl PreparedCommit<'_> {
     pub fn certify_tasks(&mut self) -> bool {
         let family = self.commit.change.family();
         let replaces_all = self.base_state.state.live_tables().all(|(of, _)| of != family);
-        let are_of_tasks = self.commit.tasks.tables() == self.commit.tables().len();
-        match self.commit.tasks.content() {
+        let are_of_tasks = self.commit.tasks.tables().count() == self.commit.tables().len();
+        match self.commit.tasks.tables().content() {
             Some(content) if replaces_all && are_of_tasks => {
                 self.certify(content);
                 true
