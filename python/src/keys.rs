@@ -45,9 +45,10 @@ impl PresentKeys<'_> {
     /// Calls `each` with the answer of each key, those of nulls included.
     pub(crate) fn with_nulls<V, E>(
         &self,
-        values: impl IntoIterator<Item = Option<V>>,
+        values: Vec<Option<V>>,
         mut each: impl FnMut(Option<V>) -> Result<(), E>,
     ) -> Result<(), E> {
+        debug_assert_eq!(values.len() + self.nulls.len(), self.len(), "each key has an answer");
         let mut values = values.into_iter();
         let mut next_null = self.nulls.iter().peekable();
         for place in 0..self.len() {

@@ -127,7 +127,8 @@ impl BucketCommit {
             let (value, objects) = match written {
                 Ok(written) => written,
                 Err(error) => {
-                    // What stays is garbage, and the error of the load is what is told.
+                    // What stays is garbage, or a claim that ends by its age, and the error of the
+                    // load is what is told.
                     _ = output.discard().await;
                     drop(commit);
                     _ = publisher.close().await;
