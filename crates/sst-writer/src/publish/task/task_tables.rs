@@ -8,8 +8,8 @@ use super::TaskReport;
 use crate::PublishError;
 use crate::publish::FragmentOverlap;
 
-/// The tables that the tasks of a job have added to one commit, in a directory or in a bucket: which
-/// hashes they have, and what their entries add up to.
+/// The tables that the tasks of a job have added to one commit, in a directory or in a bucket:
+/// which hashes they have, and what their entries add up to.
 #[derive(Debug)]
 pub struct TaskTables {
     hashes: HashRanges,
