@@ -24,6 +24,7 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
     let [main_job, tests] = readme::commands(root)?;
     Ok(vec![
         gate("format", "cargo fmt --all --check"),
+        gate("sources", "cargo run --quiet --package xtask -- conformance --sources"),
         gate("no dependencies", "test \"$(cargo tree -p sst-format -e normal | wc -l)\" -eq 1"),
         gate("clippy", "cargo clippy --workspace --all-targets --all-features -- -D warnings"),
         gate("conformance", &optimized("xtask conformance")),

@@ -38,6 +38,9 @@ enum Chore {
         /// Print the table as JSON.
         #[arg(long)]
         json: bool,
+        /// Check only the text of the sources: dependencies, folders, comments.
+        #[arg(long)]
+        sources: bool,
     },
     /// Measures our store, other stores and the physical floor with the same data, and writes a
     /// report.
@@ -133,7 +136,7 @@ enum Chore {
 fn main() -> ExitCode {
     let root = workspace_root();
     let is_ok = match Arguments::parse().chore {
-        Chore::Conformance { json } => conformance(&root, json),
+        Chore::Conformance { json, sources } => conformance(&root, json, sources),
         Chore::Bench { peers, arguments } => bench::run(&root, peers, &arguments),
         Chore::Conditions(arguments) => conditions::run(&root, &arguments),
         Chore::Bulk { peers, arguments } => bulk(&root, peers, arguments),
@@ -164,13 +167,18 @@ fn workspace_root() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
-fn conformance(root: &Path, json: bool) -> bool {
-    let report = sst_conformance::run(root, |row| {
+fn conformance(root: &Path, json: bool, only_sources: bool) -> bool {
+    let on_row = |row: &sst_conformance::Row| {
         // The table is printed at the end; until then, print one line after each check.
         if !json {
             println!("{} … {} cases", row.check, row.cases);
         }
-    });
+    };
+    let report = if only_sources {
+        sst_conformance::run_on_sources(root, on_row)
+    } else {
+        sst_conformance::run(root, on_row)
+    };
     if json {
         match serde_json::to_string_pretty(&report) {
             Ok(text) => println!("{text}"),
