@@ -15,7 +15,7 @@ use crate::workload::{Data, WORKLOADS};
 /// round.
 #[derive(Debug, Parser)]
 pub struct Arguments {
-    /// Workloads to run, of a, b, c, d, e, f. `cargo xtask bench` also knows g, h, i, j and w.
+    /// Workloads to run, of a, b, c, d, e, f. `cargo xtask bench` also knows g, h, i, j, t and w.
     #[arg(long, default_value = "a,b,c,d,f", value_delimiter = ',')]
     workload: Vec<String>,
     /// Names of the contenders to run; all if none is given.

@@ -23,7 +23,7 @@ const PROGRAM: &str = "benches/src/conditions";
 const DIR: &str = "target/conditions";
 
 /// The letters of the conditions.
-pub(crate) const CONDITIONS: [&str; 5] = ["g", "h", "i", "j", "w"];
+pub(crate) const CONDITIONS: [&str; 6] = ["g", "h", "i", "j", "t", "w"];
 
 /// The ways of ours to store and to read cold data, as figures name them.
 const WAYS: [&str; 4] = ["map", "read", "map4k", "read4k"];
@@ -51,8 +51,8 @@ pub(crate) struct ConditionArguments {
     #[arg(long, default_value_t = 5)]
     rounds: u64,
     /// Measure only these conditions: g (cold data), h (many tables), i (increments for days), j
-    /// (scans and merges), w (writing).
-    #[arg(long, default_value = "g,h,i,j,w")]
+    /// (scans and merges), t (one table), w (writing).
+    #[arg(long, default_value = "g,h,i,j,t,w")]
     only: String,
     /// Use a tenth of the entries, to check that everything works.
     #[arg(long)]

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use sst_amqf::QuotientFilter;
 use sst_benches::random::Random;
 use sst_reader::{Access, ReaderOptions, SstSet};
-use sst_writer::WriterOptions;
 
 use crate::counters::{Counters, Sums};
 use crate::device;
@@ -51,24 +50,12 @@ fn dir(scope: Scope<'_>, block_size: Option<usize>) -> PathBuf {
     scope.dir.join(format!("cold-{}{blocks}", TIMES * scope.entries))
 }
 
-/// The options of a table with blocks of this size; `None` if this commit cannot choose it.
-fn options(block_size: Option<usize>) -> Option<WriterOptions> {
-    match block_size {
-        None => Some(stores::options()),
-        // Commits before the option lack it; `cargo xtask conditions` sets this.
-        #[cfg(sst_before_block_sizes)]
-        Some(_) => None,
-        #[cfg(not(sst_before_block_sizes))]
-        Some(size) => Some(stores::options().value_block_size(size).key_block_size(size)),
-    }
-}
-
 pub(crate) fn prepare(scope: Scope<'_>) -> Result<()> {
     let entries = TIMES * scope.entries;
     // Tables as a bulk load writes them: of disjoint ranges of hashes.
     let tables = stores::disjoint(entries, entries.div_ceil(TABLE_ENTRIES));
     for (_, block_size, _) in WAYS {
-        if let Some(options) = options(block_size) {
+        if let Some(options) = stores::options_with_blocks(block_size) {
             stores::write(&dir(scope, block_size), &tables, VALUE_LEN, &options)?;
         }
     }
@@ -77,12 +64,12 @@ pub(crate) fn prepare(scope: Scope<'_>) -> Result<()> {
 
 pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
     for (name, block_size, access) in WAYS {
-        if options(block_size).is_some() {
+        if stores::options_with_blocks(block_size).is_some() {
             measure(scope, name, &dir(scope, block_size), access, figures)?;
         }
     }
     for (name, block_size, lengths) in DEVICE_READS {
-        if options(block_size).is_some() {
+        if stores::options_with_blocks(block_size).is_some() {
             let name = format!("g {name} device at its best depth");
             device::floor(&name, &dir(scope, block_size), lengths, GROUP, scope.round, figures)?;
         }

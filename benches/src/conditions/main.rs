@@ -1,5 +1,6 @@
 //! Measures our store under the conditions of users: data colder than memory (g), many tables (h),
-//! increments for days (i), scans and merges (j), and writing files that are kept (w).
+//! increments for days (i), scans and merges (j), one table with a small cache (t), and writing
+//! files that are kept (w).
 //!
 //! `cargo xtask conditions` builds this program, and runs its rounds in turn with the rounds of a
 //! build of an older commit. `prepare` writes the stores of a condition; `round` measures the
@@ -14,6 +15,7 @@ mod device;
 mod figures;
 mod increments;
 mod merging;
+mod one_table;
 mod pages;
 mod stores;
 mod tables;
@@ -37,7 +39,7 @@ struct Arguments {
     #[arg(long, global = true, default_value = "target/conditions")]
     dir: PathBuf,
     /// Measure only these conditions, given by their letters.
-    #[arg(long, global = true, value_delimiter = ',', default_value = "g,h,i,j,w")]
+    #[arg(long, global = true, value_delimiter = ',', default_value = "g,h,i,j,t,w")]
     only: Vec<String>,
     /// Use a tenth of the entries, to check that everything works.
     #[arg(long, global = true)]
@@ -88,6 +90,8 @@ fn main() -> Result<()> {
                 walking::round(scope, &mut figures)?;
                 merging::round(scope, &mut figures)?;
             }
+            ("t", Step::Prepare) => one_table::prepare(scope)?,
+            ("t", Step::Round { .. }) => one_table::round(scope, &mut figures)?,
             ("w", Step::Prepare) => {}
             ("w", Step::Round { .. }) => writing::round(scope, &mut figures)?,
             (other, _) => return Err(format!("no condition {other}").into()),

@@ -51,6 +51,18 @@ pub(crate) fn options() -> WriterOptions {
     WriterOptions::default().filter(QuotientFilter::default())
 }
 
+/// The options of a table with blocks of this size; `None` if this commit cannot choose it.
+pub(crate) fn options_with_blocks(block_size: Option<usize>) -> Option<WriterOptions> {
+    match block_size {
+        None => Some(options()),
+        // Commits before the option lack it; `cargo xtask conditions` sets this.
+        #[cfg(sst_before_block_sizes)]
+        Some(_) => None,
+        #[cfg(not(sst_before_block_sizes))]
+        Some(size) => Some(options().value_block_size(size).key_block_size(size)),
+    }
+}
+
 /// Writes a store of these tables in one commit. Does nothing if the store exists.
 pub(crate) fn write(
     dir: &Path,

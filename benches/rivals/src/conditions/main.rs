@@ -40,7 +40,7 @@ struct Arguments {
     #[arg(long, global = true, default_value = "target/conditions")]
     dir: PathBuf,
     /// Measure only these conditions, given by their letters.
-    #[arg(long, global = true, value_delimiter = ',', default_value = "g,h,i,j,w")]
+    #[arg(long, global = true, value_delimiter = ',', default_value = "g,h,i,j,t,w")]
     only: Vec<String>,
     /// Use a tenth of the entries, to check that everything works.
     #[arg(long, global = true)]
@@ -104,8 +104,9 @@ fn main() -> Result<()> {
             }
             ("w", Step::Round { .. }) => writing::round(scope, &mut figures)?,
             ("w", _) => {}
-            // Increments for days are merged by our policy; other stores have their own.
-            ("i", _) => {}
+            // Increments for days are merged by our policy; other stores have their own. One table
+            // with a small cache is compared with others in `cargo xtask bench`.
+            ("i" | "t", _) => {}
             (other, _) => return Err(format!("no condition {other}").into()),
         }
     }
