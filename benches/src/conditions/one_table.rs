@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use sst_amqf::QuotientFilter;
 use sst_benches::random::Random;
-use sst_reader::{BlockCache, Catalog, ReaderOptions};
+use sst_reader::{BlockCache, Catalog, Lookup, ReaderOptions};
 
 use crate::counters::Counters;
 use crate::figures::Figures;
@@ -81,7 +81,9 @@ fn measure(
         let start = Counters::now()?;
         let mut bytes = 0;
         for key in keys {
-            bytes += table.get(key)?.value().map_or(0, |value| value.len());
+            if let Lookup::Value(value) = table.get(key)? {
+                bytes += value.len();
+            }
         }
         if bytes != keys.len() * value_len {
             return Err(format!("{name}: values of {bytes} bytes were found").into());
