@@ -30,9 +30,9 @@ pub trait Cases: Sync {
     fn run(&self, worker: &mut Self::Worker, case: usize) -> Verdict;
 
     /// The time limit of a case. A longer case counts as an endless loop and ends the run. Default:
-    /// two minutes, far more than any case needs even on a busy machine.
+    /// a quarter of an hour, far more than any case needs even where the disk is busy.
     fn deadline(&self) -> Duration {
-        Duration::from_secs(120)
+        Duration::from_secs(900)
     }
 }
 

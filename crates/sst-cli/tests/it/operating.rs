@@ -11,7 +11,7 @@ use sst_writer::{Monitor, Publisher, PublisherOptions, WriterOptions};
 use crate::harness::{Arg, Scratch, scan, sst, sst_with_input, tables};
 
 /// The longest time that a test waits for a process that hangs.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 #[test]
 fn the_first_signal_ends_a_load_that_waits_for_input() {

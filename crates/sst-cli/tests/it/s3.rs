@@ -13,7 +13,7 @@ use crate::harness::{Arg, Run, Scratch, join, names, scan, sst, sst_with_input};
 use crate::json::check_line;
 
 /// The longest time that the server may take to start.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// An address at which nothing listens: a port that only the system may give.
 const UNUSED: &str = "http://127.0.0.1:1";
