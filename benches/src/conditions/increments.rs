@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 
 use sst_benches::random::Random;
 use sst_reader::{Catalog, SstSet};
-use sst_writer::{Monitor, Publisher, PublisherOptions};
+use sst_writer::{Publisher, PublisherOptions};
 
 #[cfg(not(sst_before_monitor))]
 use crate::counters::Counters;
 use crate::figures::Figures;
+use crate::names::publish;
 use crate::stores;
 use crate::tables;
 use crate::{Result, Scope};
@@ -83,7 +84,7 @@ pub(crate) fn prepare(scope: Scope<'_>) -> Result<()> {
         let numbers: Vec<usize> = numbers.into_iter().collect();
         let mut commit = publisher.begin();
         stores::add_table(&mut commit, &numbers, VALUE_LEN, &options)?;
-        commit.publish(&Monitor::default())?;
+        publish(commit)?;
         let (mut layers, loaded) = layers_and_bytes(&dir)?;
         history.loaded += loaded - bytes;
         bytes = loaded;
@@ -137,7 +138,7 @@ fn merge(publisher: &mut Publisher, history: &mut History) -> Result<bool> {
         &sst_merge::MergePolicy::default(),
         &sst_merge::MergeOptions::default().writer(stores::options()),
         &sst_reader::ReaderOptions::default(),
-        &Monitor::default(),
+        &sst_writer::Monitor::default(),
         |_, merged| {
             history.merged += merged.report.table_bytes as f64;
             history.merges += 1;

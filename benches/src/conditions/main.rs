@@ -15,6 +15,7 @@ mod device;
 mod figures;
 mod increments;
 mod merging;
+mod names;
 mod one_table;
 mod pages;
 mod stores;

@@ -1,10 +1,11 @@
 //! Condition (j): merging overlapping tables into one.
 
-use sst_merge::{Inputs, MergeOptions, merge_into_commit};
-use sst_writer::{Monitor, Publisher, PublisherOptions};
+use sst_merge::{MergeOptions, merge_into_commit};
+use sst_writer::{Publisher, PublisherOptions};
 
 use crate::counters::Counters;
 use crate::figures::Figures;
+use crate::names::{inputs, publish};
 use crate::tables::{TABLES, dir, options};
 use crate::{Result, Scope};
 
@@ -12,7 +13,7 @@ use crate::{Result, Scope};
 pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
     for tables in TABLES {
         let out = tempfile::tempdir_in(scope.dir)?;
-        let mut inputs = Inputs::new(&options());
+        let mut inputs = inputs(&options());
         inputs.add_directory(dir(scope, "overlapping", tables).as_path(), 0)?;
         let merge_options = MergeOptions::default();
         let start = Counters::now()?;
@@ -26,8 +27,11 @@ pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
             std::ops::ControlFlow::Continue(())
         })?;
         #[cfg(not(sst_before_monitor))]
-        merge_into_commit(&inputs, &mut commit, &merge_options, &Monitor::default())?;
-        commit.publish(&Monitor::default())?;
+        {
+            let monitor = sst_writer::Monitor::default();
+            merge_into_commit(&inputs, &mut commit, &merge_options, &monitor)?;
+        }
+        publish(commit)?;
         let ns = start.elapsed()?.processor_ns / scope.entries as f64;
         figures.add(format!("j merge {tables}, ns"), ns)?;
     }

@@ -5,11 +5,10 @@ use std::path::Path;
 
 use sst_amqf::QuotientFilter;
 use sst_benches::random::Random;
-use sst_writer::publish::Commit;
-use sst_writer::table::hash_key;
-use sst_writer::{Monitor, Publisher, PublisherOptions, WriterOptions};
+use sst_writer::{Publisher, PublisherOptions, WriterOptions};
 
 use crate::Result;
+use crate::names::{Commit, hash_key, publish};
 
 /// Length of a key in bytes.
 const KEY_LEN: usize = 16;
@@ -78,8 +77,7 @@ pub(crate) fn write(
     for numbers in tables {
         add_table(&mut commit, numbers, value_len, options)?;
     }
-    commit.publish(&Monitor::default())?;
-    Ok(())
+    publish(commit)
 }
 
 /// Writes the entries with these numbers into a table of a commit.
