@@ -1,8 +1,9 @@
 //! Names and signatures of our libraries that older commits have otherwise. `cargo xtask
 //! conditions` sets `sst_before_monitor` when it builds such a commit.
 
+use sst_format::SstMeta;
 use sst_merge::Inputs;
-use sst_reader::ReaderOptions;
+use sst_reader::{CatalogTable, ReaderOptions};
 #[cfg(sst_before_monitor)]
 pub(crate) use sst_writer::{Commit, hash_key};
 #[cfg(not(sst_before_monitor))]
@@ -25,4 +26,13 @@ pub(crate) fn inputs(options: &ReaderOptions) -> Inputs {
     return Inputs::new(options);
     #[cfg(sst_before_monitor)]
     Inputs::new(options.clone())
+}
+
+/// The description of a table of a catalog.
+#[cfg_attr(sst_before_monitor, expect(clippy::unnecessary_wraps, reason = "as in later commits"))]
+pub(crate) fn description(table: &CatalogTable) -> Result<SstMeta> {
+    #[cfg(not(sst_before_monitor))]
+    return Ok(table.meta()?);
+    #[cfg(sst_before_monitor)]
+    Ok(table.meta())
 }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use sst_amqf::QuotientFilter;
 use sst_benches::random::Random;
-use sst_reader::{BlockCache, Catalog, Lookup, ReaderOptions, StaticSortedFile};
+use sst_reader::{BlockCache, Catalog, Lookup, ReaderOptions, SstSet, StaticSortedFile};
 
 use crate::counters::Counters;
 use crate::figures::Figures;
+use crate::names;
 use crate::stores::{self, key};
 use crate::{Result, Scope};
 
@@ -19,6 +20,8 @@ const WORKLOADS: [(&str, usize, usize); 2] = [("b", 100, 1), ("c", 1000, 5)];
 const BLOCKS: [(&str, Option<usize>); 2] = [("8k", None), ("4k", Some(4 << 10))];
 /// Length of a key in bytes.
 const KEY_LEN: usize = 16;
+/// The name of the only table.
+const FILE: &str = "00000001.sst";
 /// Number of lookups that fill the cache, and of those that are measured.
 const LOOKUPS: usize = 20_000;
 /// Number of times that a table is opened.
@@ -55,11 +58,7 @@ pub(crate) fn round(scope: Scope<'_>, figures: &mut Figures) -> Result<()> {
 
 /// Measures opening a table, again and again.
 #[expect(clippy::cast_precision_loss, reason = "a count of openings")]
-fn open(
-    figures: &mut Figures,
-    name: &str,
-    open_once: impl Fn() -> Result<StaticSortedFile>,
-) -> Result<()> {
+fn open(figures: &mut Figures, name: &str, open_once: impl Fn() -> Result<()>) -> Result<()> {
     let start = Counters::now()?;
     for _ in 0..OPENINGS {
         open_once()?;
@@ -79,15 +78,15 @@ fn measure(
 ) -> Result<()> {
     let catalog = Catalog::read(dir.as_path())?;
     let [table] = catalog.tables.as_slice() else { return Err("there is one table".into()) };
-    let bare = ReaderOptions::default();
-    open(figures, &format!("{name} open"), || Ok(catalog.open_table(table, &bare)?))?;
+    let (path, meta) = (dir.join(FILE), names::description(table)?);
     let cache = BlockCache::new((entries * (KEY_LEN + value_len) / 10) as u64);
     let options = ReaderOptions::default().filter(QuotientFilter::default()).cache(cache);
-    // Older commits read the filters with the catalog, later ones with the table.
-    open(figures, &format!("{name} open with catalog and filter"), || {
-        let catalog = Catalog::read(dir.as_path())?;
-        let [table] = catalog.tables.as_slice() else { return Err("there is one table".into()) };
-        Ok(catalog.open_table(table, &options)?)
+    open(figures, &format!("{name} open a file"), || {
+        StaticSortedFile::open(path.as_path(), &meta, &options)?;
+        Ok(())
+    })?;
+    open(figures, &format!("{name} open a set"), || {
+        Ok(SstSet::open(dir.as_path(), &options)?.open_all()?)
     })?;
 
     let table = catalog.open_table(table, &options)?;
