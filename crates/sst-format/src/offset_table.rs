@@ -65,7 +65,7 @@ impl<'a> OffsetTable<'a> {
     }
 
     /// A view of the last `4 × block_count` bytes of a file of `file_len` bytes. O(1); see
-    /// [`OffsetTable::validate`].
+    /// [`OffsetTable::starts`].
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl<'a> OffsetTable<'a> {
     }
 
     /// The end of each block, in bytes from the start of the file, in the order of the blocks. The
-    /// ends are not checked, see [`OffsetTable::validate`].
+    /// ends are not checked, see [`OffsetTable::starts`].
     pub fn ends(&self) -> impl ExactSizeIterator<Item = u32> + 'a {
         let (ends, _) = self.bytes.as_chunks();
         ends.iter().map(|end| u32::from_be_bytes(*end))
@@ -133,23 +133,28 @@ impl<'a> OffsetTable<'a> {
         Ok(start..end)
     }
 
-    /// Checks that the blocks follow each other. O(n).
+    /// The offset at which each block starts, in bytes from the start of the file, then that at
+    /// which the last one ends. Checks that the blocks follow each other. O(n).
     ///
     /// # Errors
     ///
     /// As [`OffsetTable::range`], for the first wrong block.
-    pub fn validate(&self) -> Result<(), FormatError> {
-        let mut start = 0;
-        // The loop has no early exit, so the compiler can compare several blocks at once.
-        let is_valid = self.ends().fold(true, |is_valid, end| {
-            let has_room = u64::from(start) + BLOCK_HEADER_LEN as u64 <= u64::from(end);
-            start = end;
-            is_valid & has_room
-        });
-        if is_valid {
-            return Ok(());
+    pub fn starts(&self) -> Result<Vec<u32>, FormatError> {
+        let mut starts = Vec::with_capacity(usize::from(self.block_count) + 1);
+        starts.push(0);
+        starts.extend(self.ends());
+        let has_header = |(start, end): (&u32, &u32)| {
+            (end >= start) & (end.wrapping_sub(*start) as usize >= BLOCK_HEADER_LEN)
+        };
+        // The loop has no early exit, and no block waits for the one before it, so the compiler can
+        // compare several blocks at once.
+        let mut blocks = starts.iter().zip(starts.iter().skip(1));
+        if blocks.clone().fold(true, |are_valid, block| are_valid & has_header(block)) {
+            return Ok(starts);
         }
-        (0..self.block_count).try_for_each(|block| self.range(BlockIndex(block)).map(drop))
+        let wrong = blocks.position(|block| !has_header(block)).and_then(|i| u32::try_from(i).ok());
+        let index = wrong.unwrap_or(u32::from(self.block_count));
+        Err(FormatError::OutOfOrder { structure: Structure::OffsetTable, index })
     }
 }
 
@@ -168,7 +173,7 @@ mod tests {
         let bytes = table(&[8, 30, 41]);
         assert_eq!(bytes, [0, 0, 0, 8, 0, 0, 0, 30, 0, 0, 0, 41]);
         let view = OffsetTable::parse(&bytes, 3, 53).unwrap();
-        view.validate().unwrap();
+        view.starts().unwrap();
         assert!(view.ends().eq([8, 30, 41]));
         assert_eq!(view.range(BlockIndex(0)).unwrap(), 0..8);
         assert_eq!(view.range(BlockIndex(2)).unwrap(), 30..41);
@@ -178,7 +183,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused() {
-        assert!(OffsetTable::parse(&table(&[8, 15]), 2, 23).unwrap().validate().is_err());
+        assert!(OffsetTable::parse(&table(&[8, 15]), 2, 23).unwrap().starts().is_err());
         assert!(OffsetTable::parse(&table(&[8, 16]), 2, 25).is_err());
         assert!(OffsetTable::parse(&table(&[8]), 2, 12).is_err());
         assert!(OffsetTable::parse(&[], 0, 0).is_err());

@@ -37,7 +37,7 @@ impl TableCheck {
         len: u64,
     ) -> Result<Self, FormatError> {
         let table = OffsetTable::parse(&ends, block_count, len)?;
-        table.validate()?;
+        table.starts()?;
         let range = table.range(BlockIndex(0))?;
         let range = u64::from(range.start)..u64::from(range.end);
         let crc32 = crc32fast::Hasher::new();

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering as CountOrdering};
 
-use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader};
+use sst_format::block::BlockHeader;
 use sst_format::offset_table::OffsetTable;
 use sst_format::{BlockIndex, FormatError, Structure};
 
@@ -29,7 +29,7 @@ pub(crate) struct BlockDirectory {
     /// The offset at which each block starts, then that at which the last one ends.
     starts: Box<[u32]>,
     /// Copies from the protection section; empty without one.
-    headers: Box<[[u8; BLOCK_HEADER_LEN]]>,
+    headers: Box<[BlockHeader]>,
     states: Box<[AtomicU8]>,
     /// About how many blocks were verified: two threads that verify the same block both count it.
     verified_count: AtomicUsize,
@@ -46,8 +46,7 @@ impl BlockDirectory {
         offsets: &OffsetTable<'_>,
         headers: Option<&[BlockHeader]>,
     ) -> Result<Self, FormatError> {
-        offsets.validate()?;
-        let starts: Vec<u32> = std::iter::once(0).chain(offsets.ends()).collect();
+        let starts = offsets.starts()?;
         let state_bytes = usize::from(offsets.block_count()).div_ceil(STATES_PER_BYTE);
         let states = std::iter::repeat_with(AtomicU8::default).take(state_bytes).collect();
         let block_count = offsets.block_count();
@@ -61,7 +60,7 @@ impl BlockDirectory {
             });
         }
         // Without protection there are no copies.
-        let headers = headers.unwrap_or_default().iter().map(|header| header.to_bytes()).collect();
+        let headers = headers.unwrap_or_default().into();
         let verified_count = AtomicUsize::new(0);
         Ok(Self { block_count, starts: starts.into(), headers, states, verified_count })
     }
@@ -87,7 +86,7 @@ impl BlockDirectory {
 
     /// The protected copy of a block's header, if the table is protected.
     pub(crate) fn protected_header(&self, block: BlockIndex) -> Option<BlockHeader> {
-        self.headers.get(usize::from(block.0)).copied().map(BlockHeader::from_bytes)
+        self.headers.get(usize::from(block.0)).copied()
     }
 
     /// How a block is stored, if its checksum was found to be right. `None` of a block that was
