@@ -24,6 +24,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 #: Rows of the large job.
 ROWS = 200_000
 
+OPERATIONS = Path(__file__).parents[2] / "docs" / "OPERATIONS.md"
+
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str | None]:
@@ -96,6 +98,7 @@ def fail_once(rows: DataFrame, marks: Path) -> DataFrame:
         from pyspark import TaskContext
 
         context = TaskContext.get()
+        assert context is not None
         for batch in batches:
             yield batch
             if context.partitionId() == 2 and context.attemptNumber() == 0:
@@ -120,12 +123,21 @@ def test_a_job_survives_a_failed_task(spark: SparkSession, path: Path, tmp_path:
     assert not [name for name in files_of(path) if name.startswith("claims/")]
     assert not sst_files.verify(path).damage
 
+
+def test_an_increment_is_certified_joins_and_is_rolled_back(
+    spark: SparkSession, path: Path, tmp_path: Path
+) -> None:
+    loaded = tmp_path / "loaded"
+    frame = numbered(spark, 0, 20_000, "one ")
+    first = write_set(frame, str(path), key="k", value="v", certify=True)
+    pairs = ((f"key {i}", f"one {i}") for i in range(20_000))
+    assert sst_files.load(loaded, pairs, certify=True).certificate == first.certificate
     # An increment, certified by a second stage.
-    more = numbered(spark, ROWS - 500, ROWS + 500, "two ")
+    more = numbered(spark, 19_500, 20_500, "two ")
     appended = write_set(
         more, str(path), key="k", value="v", partitions=3, mode="append", certify=True
     )
-    pairs = ((f"key {i}", f"two {i}") for i in range(ROWS - 500, ROWS + 500))
+    pairs = ((f"key {i}", f"two {i}") for i in range(19_500, 20_500))
     expected = sst_files.load(loaded, pairs, mode="append", certify=True).certificate
     assert appended.certificate == expected
     assert (appended.rows, appended.entries, appended.not_removed) == (1000, 1000, [])
@@ -135,11 +147,11 @@ def test_a_job_survives_a_failed_task(spark: SparkSession, path: Path, tmp_path:
     read = source.load(str(path))
     joined = read.join(more, read.key == more.k)
     assert joined.where("value = v").count() == 1000
-    assert read.count() == ROWS + 500
+    assert read.count() == 20_500
 
     # And back to the set before it.
     sst_files.rollback(path)
-    assert sst_files.certificate(path) == report.certificate
+    assert sst_files.certificate(path) == first.certificate
 
 
 def test_a_bucket(spark: SparkSession, bucket: str | None, tmp_path: Path) -> None:
@@ -173,6 +185,48 @@ def test_a_bucket(spark: SparkSession, bucket: str | None, tmp_path: Path) -> No
     assert sst_files.gc(bucket, grace=0) == 0
     sst_files.rollback(bucket)
     assert sst_files.certificate(bucket) == first
+
+
+def test_the_nightly_job_of_the_documentation(
+    spark: SparkSession, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script of docs/OPERATIONS.md, with folders in place of the lake and the bucket."""
+    text = OPERATIONS.read_text()
+    script = text[text.index("# nightly.py DAY\n") :].partition("```")[0]
+    lake = tmp_path / "lake"
+    for old, new in [
+        ("s3a://lake/products", lake.as_uri()),
+        ("s3://bucket/products.db", str(path)),
+        ("1_000_000", "1_000"),
+        ("partitions=64", "partitions=4"),
+    ]:
+        assert script.count(old) == 1, old
+        script = script.replace(old, new)
+    counts = {"2026-11-29": 1500, "2026-11-30": 1600, "2026-12-01": 900}
+    for day, count in counts.items():
+        rows = spark.range(count).select(
+            f.concat(f.lit("sku-"), "id").alias("sku"),
+            f.concat(f.lit("name "), "id").alias("name"),
+            (f.col("id") / 100).alias("price"),
+        )
+        rows.write.parquet(str(lake / f"day={day}"))
+
+    def run(day: str) -> None:
+        monkeypatch.setattr("sys.argv", ["nightly.py", day])
+        exec(compile(script, "nightly.py", "exec"), {})
+
+    run("2026-11-29")
+    run("2026-11-29")
+    run("2026-11-30")
+    good = sst_files.certificate(path)
+    assert (good.entries, len(sst_files.open(path))) == (1600, 1600)
+    assert sst_files.open(path)["sku-7"] == b'{"name":"name 7","price":0.07}'
+    with pytest.raises(AssertionError):
+        run("2026-12-01")
+    # The row "go back" of the table beside it.
+    sst_files.rollback(path)
+    assert sst_files.certificate(path) == good
+    assert not [name for name in files_of(path) if name.startswith("claims/")]
 
 
 def test_keys_are_looked_up(spark: SparkSession, path: Path) -> None:
@@ -234,21 +288,23 @@ def test_what_is_wrong_is_a_typed_error_and_nothing_stays(spark: SparkSession, p
     sst_files.load(path, {"before": "1"})
     before = files_of(path)
     schema = "k string, v string"
-    for rows, error in [
+    refused: list[tuple[list[tuple[Any, ...]], type[Exception]]] = [
         ([("a", "1"), ("a", "2")], sst_files.DuplicateKeyError),
         ([("a", None)], sst_files.EntryError),
         ([(None, "1")], sst_files.EntryError),
-    ]:
+    ]
+    for rows, error in refused:
         with pytest.raises(error):
             write_set(frame_of(spark, rows, schema), str(path), key="k", value="v")
     good = frame_of(spark, [("a", "1")], schema)
-    for arguments in [
+    wrong: list[dict[str, Any]] = [
         {"key": "x"},
         {"duplicates": "newest"},
         {"nulls": "delete", "duplicates": "keep"},
         {"mode": "ignore"},
         {"partitions": 0},
-    ]:
+    ]
+    for arguments in wrong:
         with pytest.raises(sst_files.UsageError):
             write_set(good, str(path), **{"key": "k", "value": "v", **arguments})
     with pytest.raises(sst_files.UsageError):
@@ -263,19 +319,20 @@ def test_only_prepared_rows_are_written(spark: SparkSession, path: Path) -> None
         f.col("k").cast("binary").alias("key"), f.col("v").cast("binary").alias("value")
     )
     ordered = prepare(frame, 4, key="k", value="v")
-    for wrong in [
+    for unprepared in [
         rows,
         rows.orderBy("key"),
         ordered.coalesce(1),
         ordered.sortWithinPartitions("key"),
     ]:
         with pytest.raises(Exception, match=r"EntryError"):
-            wrong.write.format("sst").option("partitions", 4).mode("append").save(str(path))
+            unprepared.write.format("sst").option("partitions", 4).mode("append").save(str(path))
     # One range each, but in more than one task.
     halves = ordered.union(prepare(frame, 4, key="k", value="v"))
     with pytest.raises(Exception, match=r"sst_files\._errors\.\w+"):
         halves.write.format("sst").option("partitions", 4).mode("append").save(str(path))
-    for options in [{}, {"partitions": "x"}, {"partitions": 4, "partition": 4}]:
+    wrong: list[dict[str, Any]] = [{}, {"partitions": "x"}, {"partitions": 4, "partition": 4}]
+    for options in wrong:
         with pytest.raises(Exception, match="UsageError"):
             ordered.write.format("sst").options(**options).mode("append").save(str(path))
     assert not [name for name in files_of(path) if name.endswith((".sst", ".meta"))]
@@ -305,7 +362,8 @@ def test_a_job_that_is_run_again_removes_what_the_first_run_has_left(
     rows = prepare(frame, 2, key="k", value="v")
     # A driver that dies after its tasks, before the commit.
     number = int.from_bytes(hashlib.sha256(b"nightly").digest()[:4], "big")
-    options = {"partitions": 2, "job": number, "manifest": str(tmp_path / "manifest")}
+    manifest = str(tmp_path / "manifest")
+    options: dict[str, Any] = {"partitions": 2, "job": number, "manifest": manifest}
     rows.write.format("sst").options(**options).mode("append").save(str(path))
     assert len([name for name in files_of(path) if name.startswith("claims/")]) == 2
     write_set(frame, str(path), key="k", value="v", job="nightly", partitions=2)
