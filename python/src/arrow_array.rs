@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, BinaryArray, LargeBinaryArray, RecordBatch, StructArray};
 use arrow_array::{LargeStringArray, OffsetSizeTrait, StringArray};
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::DataType;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyList, PyString, PyTuple};
@@ -95,13 +95,6 @@ fn offsets<O: OffsetSizeTrait>(
         offsets.push(offset(*end).ok_or_else(too_long)?);
     }
     Ok(OffsetBuffer::new(ScalarBuffer::from(offsets)))
-}
-
-/// The schema of a scan: key and value, which have no nulls.
-pub(crate) fn entry_schema(is_text: bool) -> SchemaRef {
-    let data_type = if is_text { DataType::Utf8 } else { DataType::Binary };
-    let field = |name: &str| Field::new(name, data_type.clone(), false);
-    Arc::new(Schema::new(vec![field("key"), field("value")]))
 }
 
 /// An array of Arrow: `pyarrow.array(it)`, `polars.Series(it)` and others take it without a copy.

@@ -2,7 +2,7 @@
 //!
 //! | part | file |
 //! |---|---|
-//! | lookups | `open.rs`, `db.rs`, `open_arguments.rs`, `walk.rs` |
+//! | lookups | `open.rs`, `db.rs`, `open_arguments.rs`, `walk.rs`, `entry_batches.rs` |
 //! | many keys | `keys.rs`, `many.rs`, `columns.rs`, `arrow_array.rs`, `arrow_batches.rs` |
 //! | writing | `load.rs`, `record_source.rs`, `writer.rs`, `target.rs` |
 //! | operations | `operations.rs`, `commit_report.rs`, `diff.rs`, `mirror.rs`, `reports.rs` |
@@ -20,6 +20,7 @@ mod columns;
 mod commit_report;
 mod db;
 mod diff;
+mod entry_batches;
 mod errors;
 mod fork;
 mod keys;

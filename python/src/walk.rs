@@ -4,14 +4,13 @@ use std::mem;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow_array::{RecordBatch, RecordBatchReader};
-use arrow_schema::{ArrowError, SchemaRef};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyCapsule, PyTuple};
 use sst_reader::{FileLabel, ReadError, ReadValue, SetCursor, SstSet};
 
-use crate::arrow_array::{ArrowBatch, Cells, entry_schema};
+use crate::arrow_array::ArrowBatch;
+use crate::entry_batches::{EntryBatches, EntryColumns};
 use crate::errors::Error;
 use crate::fork::Epoch;
 use crate::memory::export_stream;
@@ -40,7 +39,10 @@ impl Walk {
     }
 
     /// Calls `take` with the key and the value of the next entry. `None` at the end.
-    fn next<T>(&mut self, take: impl FnOnce(&[u8], &[u8]) -> T) -> Result<Option<T>, ReadError> {
+    pub(crate) fn next<T>(
+        &mut self,
+        take: impl FnOnce(&[u8], &[u8]) -> T,
+    ) -> Result<Option<T>, ReadError> {
         self.0.with_dependent_mut(|set, cursor| {
             let Some(entry) = cursor.next()? else { return Ok(None) };
             let key = entry.key;
@@ -54,6 +56,14 @@ impl Walk {
                 }),
             }
         })
+    }
+
+    /// Calls `take` with the key of the next entry, whose value is not read. `None` at the end.
+    pub(crate) fn next_key<T>(
+        &mut self,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>, ReadError> {
+        self.0.with_dependent_mut(|_, cursor| Ok(cursor.next()?.map(|entry| take(entry.key))))
     }
 }
 
@@ -173,67 +183,6 @@ pub(crate) struct ScanPlan {
     pub(crate) is_text: bool,
 }
 
-/// Bytes after which a batch ends, so that its offsets fit into 32 bits.
-const BATCH_BYTES: usize = 64 << 20;
-
-/// The batches of a scan.
-struct Batches {
-    walk: Option<Walk>,
-    plan: ScanPlan,
-    schema: SchemaRef,
-}
-
-impl Batches {
-    fn next_batch(&mut self) -> Result<Option<RecordBatch>, Error> {
-        let Some(walk) = &mut self.walk else { return Ok(None) };
-        let mut keys = Cells::default();
-        let mut values = Cells::default();
-        let mut rows = 0;
-        while rows < self.plan.batch_rows
-            && values.byte_len() < BATCH_BYTES
-            && keys.byte_len() < BATCH_BYTES
-        {
-            let taken = walk.next(|key, value| {
-                keys.push(Some(key));
-                values.push(Some(value));
-            });
-            match taken {
-                Ok(Some(())) => rows += 1,
-                Ok(None) => {
-                    self.walk = None;
-                    break;
-                }
-                Err(error) => {
-                    self.walk = None;
-                    return Err(error.into());
-                }
-            }
-        }
-        if rows == 0 {
-            return Ok(None);
-        }
-        let is_text = self.plan.is_text;
-        let columns = [keys, values].map(|cells| cells.into_array(is_text, Some(false)));
-        let columns = columns.into_iter().collect::<Result<Vec<_>, _>>()?;
-        Ok(Some(RecordBatch::try_new(SchemaRef::clone(&self.schema), columns)?))
-    }
-}
-
-impl Iterator for Batches {
-    type Item = Result<RecordBatch, ArrowError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let batch = self.next_batch().transpose()?;
-        Some(batch.map_err(|error| ArrowError::ExternalError(Box::new(error))))
-    }
-}
-
-impl RecordBatchReader for Batches {
-    fn schema(&self) -> SchemaRef {
-        SchemaRef::clone(&self.schema)
-    }
-}
-
 /// The entries of one commit as batches of Arrow, in the order of their hashes.
 ///
 /// It is an iterator of batches. It can also be handed over as a stream, as often as it is asked
@@ -249,7 +198,7 @@ pub(crate) struct Scan {
 
 enum ScanState {
     New,
-    Begun(Batches),
+    Begun(EntryBatches),
     HandedOver,
 }
 
@@ -258,9 +207,10 @@ impl Scan {
         Self { set, plan, state: Mutex::new(ScanState::New), epoch: Epoch::now() }
     }
 
-    fn batches(&self) -> Batches {
-        let walk = Some(Walk::new(Arc::clone(&self.set), self.plan.hashes.clone()));
-        Batches { walk, plan: self.plan.clone(), schema: entry_schema(self.plan.is_text) }
+    fn batches(&self) -> EntryBatches {
+        let walk = Walk::new(Arc::clone(&self.set), self.plan.hashes.clone());
+        let columns = EntryColumns::key_and_value(self.plan.is_text);
+        EntryBatches::new(walk, columns, self.plan.batch_rows)
     }
 
     fn check(&self) -> Result<(), Error> {
