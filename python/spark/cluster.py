@@ -11,14 +11,21 @@ from pathlib import Path
 
 import pyspark
 
-PORT = 17077
 START_SECONDS = 300.0
 
 
-def is_listening() -> bool:
+def free_port() -> int:
+    """A port that nothing listens on: clusters of several runs may be there at once."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def is_listening(port: int) -> bool:
     """Whether the master takes connections."""
     try:
-        socket.create_connection(("127.0.0.1", PORT), 1).close()
+        socket.create_connection(("127.0.0.1", port), 1).close()
     except OSError:
         return False
     return True
@@ -30,11 +37,12 @@ class Cluster:
     def __init__(self, folder: Path, cores: int = 2) -> None:
         self.folder = folder
         self.cores = cores
-        self.url = f"spark://127.0.0.1:{PORT}"
-        self.processes = [self.start("master.Master", "--host", "127.0.0.1", "--port", str(PORT))]
+        port = free_port()
+        self.url = f"spark://127.0.0.1:{port}"
+        self.processes = [self.start("master.Master", "--host", "127.0.0.1", "--port", str(port))]
         # A driver gives up after a minute, and a busy machine takes long to start the master.
         deadline = time.monotonic() + START_SECONDS
-        while not is_listening():
+        while not is_listening(port):
             if time.monotonic() > deadline or self.processes[0].poll() is not None:
                 raise SystemExit(f"the master does not start: see {folder}/master.Master.log")
             time.sleep(0.1)
