@@ -47,6 +47,12 @@ impl CommitReport {
         }
     }
 
+    /// The report, with the commit that was published.
+    pub(crate) fn of_commit(self, published: &Published, family: u32) -> Self {
+        let (commit, certificate) = (Some(published.commit.0), published.certificate(family));
+        Self { commit, certificate, ..self }
+    }
+
     pub(crate) const fn nothing() -> Self {
         Self {
             commit: None,

@@ -1,37 +1,29 @@
 //! A set of tables that is open for lookups.
 
 use std::collections::BTreeSet;
-use std::mem;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMemoryView, PyTuple};
 use sst_format::SequenceNumber;
-use sst_reader::{LiveSet, ReadError, SstSet, verify_directory};
+use sst_reader::{SstSet, verify_directory};
 
 use crate::arrow_array::ArrowArray;
 use crate::blocking::Observer;
 use crate::bytes_of::bytes_of;
 use crate::errors::Error;
-use crate::fork::Epoch;
 use crate::keys::{Keys, PresentKeys, bytes_of_objects};
 use crate::many::{cells_of, list_of};
 use crate::memory::ValueBuffer;
 use crate::open_arguments::OpenArguments;
+use crate::open_set::OpenSet;
 use crate::place::{hashes_of, plain_options};
 use crate::reports::{PyCertificate, PyStatistics, PyVerifyReport, inspect_catalog};
 use crate::walk::{EntryIterator, Part, Scan, ScanPlan, Walk};
 
 /// Rows of a batch of a scan, unless another number is asked for.
 const BATCH_ROWS: usize = 1 << 16;
-
-/// The open set of one process.
-struct Opened {
-    live: LiveSet,
-    epoch: Epoch,
-}
 
 /// A directory or bucket of tables, open for lookups: a mapping of `bytes` to `bytes`.
 ///
@@ -42,85 +34,20 @@ struct Opened {
 /// anew at its first use; a pickle does where it arrives.
 #[pyclass(frozen, weakref, mapping, module = "sst_files", name = "Db")]
 pub(crate) struct Db {
-    opened: ArcSwapOption<Opened>,
-    arguments: OpenArguments,
+    set: OpenSet,
     /// Number of live entries of a commit, once they were counted.
     counted: Mutex<Option<(SequenceNumber, u64)>>,
 }
 
-impl Drop for Db {
-    fn drop(&mut self) {
-        if let Some(opened) = self.opened.swap(None)
-            && !opened.epoch.is_now()
-        {
-            // A thread of the parent may hold its locks for ever.
-            mem::forget(opened);
-        }
-    }
-}
-
 impl Db {
     pub(crate) fn open(arguments: OpenArguments) -> Result<Self, Error> {
-        let live = arguments.open(&arguments.reader_options())?;
-        let opened = Opened { live, epoch: Epoch::now() };
-        let opened = ArcSwapOption::from_pointee(opened);
-        Ok(Self { opened, arguments, counted: Mutex::default() })
-    }
-
-    /// Calls `use_set` with the open set, without the GIL.
-    #[inline]
-    fn detached<T: Send>(
-        &self,
-        py: Python<'_>,
-        use_set: impl FnOnce(&LiveSet) -> Result<T, ReadError> + Send,
-    ) -> Result<T, Error> {
-        let opened = self.opened.load();
-        match opened.as_deref() {
-            Some(opened) if opened.epoch.is_now() => Ok(py.detach(|| use_set(&opened.live))?),
-            Some(_) => {
-                let opened = self.reopen()?;
-                Ok(py.detach(|| use_set(&opened.live))?)
-            }
-            None => Err(Error::Closed("set")),
-        }
-    }
-
-    /// Opens the directory again in a child.
-    #[cold]
-    fn reopen(&self) -> Result<Arc<Opened>, Error> {
-        let live = self.arguments.open(&self.arguments.reader_options())?;
-        let opened = Arc::new(Opened { live, epoch: Epoch::now() });
-        // The set of the parent is left alone: a thread that there is no more may hold its locks.
-        mem::forget(self.opened.swap(Some(Arc::clone(&opened))));
-        Ok(opened)
-    }
-
-    /// The set of the newest commit that was read, for walks: with all its tables open, so that a
-    /// later commit can take none away.
-    fn snapshot(&self, py: Python<'_>) -> Result<Arc<SstSet>, Error> {
-        self.detached(py, |live| {
-            live.with(SstSet::open_all)?;
-            Ok(live.snapshot())
-        })
+        Ok(Self { set: OpenSet::open(arguments)?, counted: Mutex::default() })
     }
 
     fn iterate(&self, py: Python<'_>, part: Part) -> Result<EntryIterator, Error> {
-        let set = self.snapshot(py)?;
+        let set = self.set.snapshot(py)?;
         let walk = py.detach(|| Walk::new(set, 0..=u64::MAX));
         Ok(EntryIterator::new(walk, part))
-    }
-
-    /// What `take` makes of the value of a key, if that is in memory.
-    #[inline]
-    fn ready<T>(&self, key: &[u8], take: impl Fn(Option<&[u8]>) -> T) -> Result<Option<T>, Error> {
-        let opened = self.opened.load();
-        let Some(opened) = opened.as_deref().filter(|opened| opened.epoch.is_now()) else {
-            return Ok(None);
-        };
-        Ok(opened.live.with(|set| match set.get_ready(key) {
-            Some(found) => found.map(|value| Some(take(value.as_deref()))),
-            None => Ok(None),
-        })?)
     }
 
     /// The value of a key. An answer that is in memory is taken at once: to release the GIL would
@@ -134,10 +61,10 @@ impl Db {
         let key = bytes_of(key)?;
         let key: &[u8] = &key;
         let object = |value: Option<&[u8]>| value.map(|value| PyBytes::new(py, value));
-        if let Some(found) = self.ready(key, object)? {
+        if let Some(found) = self.set.ready(key, object)? {
             return Ok(found);
         }
-        let found = self.detached(py, |live| live.get(key))?;
+        let found = self.set.detached(py, |live| live.get(key))?;
         Ok(found.map(|value| PyBytes::new(py, &value)))
     }
 
@@ -149,10 +76,11 @@ impl Db {
         text: bool,
     ) -> Result<Bound<'py, PyAny>, Error> {
         if to_arrow {
-            let array = self.detached(py, |live| Ok(cells_of(live, keys)?.into_array(text, None)));
+            let array =
+                self.set.detached(py, |live| Ok(cells_of(live, keys)?.into_array(text, None)));
             return Ok(Bound::new(py, ArrowArray(array??))?.into_any());
         }
-        let values = self.detached(py, |live| live.multi_get(&keys.keys))?;
+        let values = self.set.detached(py, |live| live.multi_get(&keys.keys))?;
         Ok(list_of(py, keys, values)?.into_any())
     }
 }
@@ -178,16 +106,16 @@ impl Db {
     fn __contains__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Result<bool, Error> {
         let key = bytes_of(key)?;
         let key: &[u8] = &key;
-        if let Some(found) = self.ready(key, |value| value.is_some())? {
+        if let Some(found) = self.set.ready(key, |value| value.is_some())? {
             return Ok(found);
         }
-        self.detached(py, |live| live.contains_key(key))
+        self.set.detached(py, |live| live.contains_key(key))
     }
 
     /// Number of live entries. O(1) if the commit is certified, otherwise the entries are counted,
     /// once for each commit.
     fn __len__(&self, py: Python<'_>) -> Result<usize, Error> {
-        let set = self.snapshot(py)?;
+        let set = self.set.snapshot(py)?;
         let commit = set.catalog().commit;
         // The lock guards one value, which a panic leaves whole.
         let known = *self.counted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -217,7 +145,7 @@ impl Db {
 
     /// Whether there is any entry. O(1), unlike `len`.
     fn __bool__(&self, py: Python<'_>) -> Result<bool, Error> {
-        let set = self.snapshot(py)?;
+        let set = self.set.snapshot(py)?;
         Ok(py.detach(|| set.cursor().next().map(|entry| entry.is_some()))?)
     }
 
@@ -248,7 +176,7 @@ impl Db {
     ) -> Result<Bound<'py, PyAny>, Error> {
         let key = bytes_of(key)?;
         let object = |value: Option<&[u8]>| value.map(|value| PyBytes::new(py, value));
-        Ok(match self.ready(&key, object)? {
+        Ok(match self.set.ready(&key, object)? {
             Some(Some(value)) => value.into_any(),
             Some(None) => py.None().into_bound(py),
             None => py.NotImplemented().into_bound(py),
@@ -264,7 +192,7 @@ impl Db {
     ) -> Result<Bound<'py, PyList>, Error> {
         let key = bytes_of(key)?;
         let key: &[u8] = &key;
-        let values = self.detached(py, |live| live.get_all(key))?;
+        let values = self.set.detached(py, |live| live.get_all(key))?;
         Ok(PyList::new(py, values.iter().map(|value| PyBytes::new(py, value)))?)
     }
 
@@ -278,7 +206,7 @@ impl Db {
     ) -> Result<Option<Bound<'py, PyMemoryView>>, Error> {
         let key = bytes_of(key)?;
         let key: &[u8] = &key;
-        let Some(value) = self.detached(py, |live| live.get(key))? else { return Ok(None) };
+        let Some(value) = self.set.detached(py, |live| live.get(key))? else { return Ok(None) };
         let buffer = Bound::new(py, ValueBuffer::new(value))?;
         Ok(Some(PyMemoryView::from(&buffer)?))
     }
@@ -363,7 +291,7 @@ impl Db {
             return Err(Error::usage("a batch has one row at least"));
         }
         let plan = ScanPlan { hashes: hashes_of(hashes, shard)?, batch_rows, is_text: text };
-        let set = self.snapshot(py)?;
+        let set = self.set.snapshot(py)?;
         Ok(py.detach(|| Scan::new(set, plan)))
     }
 
@@ -371,12 +299,12 @@ impl Db {
     /// bucket, the commit is pulled into the cache first. Lookups of other threads go on meanwhile.
     #[pyo3(signature = (*, progress = None))]
     fn refresh(&self, py: Python<'_>, progress: Option<&Bound<'_, PyAny>>) -> Result<bool, Error> {
-        if let Some(bucket) = &self.arguments.bucket {
+        if let Some(bucket) = &self.set.arguments().bucket {
             // Closed sets fail before anything is copied.
-            self.detached(py, |_| Ok(()))?;
+            self.set.detached(py, |_| Ok(()))?;
             Observer::new(progress)?.run(py, |monitor| bucket.pull(monitor))?;
         }
-        self.detached(py, |live| live.refresh_with(SstSet::open_all))
+        self.set.detached(py, |live| live.refresh_with(SstSet::open_all))
     }
 
     /// Starts a thread that calls `refresh` every `interval` seconds, until `stop` of the
@@ -402,8 +330,8 @@ impl Db {
         py: Python<'_>,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> Result<PyVerifyReport, Error> {
-        self.detached(py, |_| Ok(()))?;
-        let (directory, options) = (&self.arguments.directory, plain_options());
+        self.set.detached(py, |_| Ok(()))?;
+        let (directory, options) = (&self.set.arguments().directory, plain_options());
         let report = Observer::new(progress)?
             .run(py, |monitor| Ok(verify_directory(directory, &options, monitor)?))?;
         Ok(PyVerifyReport::new(py, &report)?)
@@ -411,85 +339,79 @@ impl Db {
 
     /// Facts about the commit: see `sst_files.inspect`.
     fn inspect<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyDict>, Error> {
-        let set = self.detached(py, |live| Ok(live.snapshot()))?;
+        let set = self.set.detached(py, |live| Ok(live.snapshot()))?;
         inspect_catalog(py, set.catalog())
     }
 
     /// The certificate of the family: a digest of its live entries that does not depend on how they
     /// lie in tables. `None` if the commit has none; `load(certify=True)` makes one.
     fn certificate(&self, py: Python<'_>) -> Result<Option<PyCertificate>, Error> {
-        let set = self.detached(py, |live| Ok(live.snapshot()))?;
-        Ok(set.certificate().map(|digest| PyCertificate::new(self.arguments.family, &digest)))
+        let set = self.set.detached(py, |live| Ok(live.snapshot()))?;
+        Ok(set.certificate().map(|digest| PyCertificate::new(self.set.arguments().family, &digest)))
     }
 
     /// Counters of lookups, of the tables that they asked, and of the cache. Zeros but for the
     /// cache unless the set was opened with `statistics=True`.
     fn statistics(&self, py: Python<'_>) -> Result<PyStatistics, Error> {
-        let set = self.detached(py, |live| Ok(live.snapshot()))?;
+        let set = self.set.detached(py, |live| Ok(live.snapshot()))?;
         Ok(PyStatistics::new(&set.statistics()))
     }
 
     /// The families of the directory, ascending.
     fn families(&self, py: Python<'_>) -> Result<Vec<u32>, Error> {
-        let families: BTreeSet<u32> = self.detached(py, |live| Ok(live.families()))?;
+        let families: BTreeSet<u32> = self.set.detached(py, |live| Ok(live.families()))?;
         Ok(families.into_iter().collect())
     }
 
     /// Another family of the same directory, with a cache of its own.
     #[pyo3(name = "with_family")]
     fn with_family(&self, py: Python<'_>, family: u32) -> Result<Self, Error> {
-        self.detached(py, |_| Ok(()))?;
-        let arguments = OpenArguments { family, ..self.arguments.clone() };
+        self.set.detached(py, |_| Ok(()))?;
+        let arguments = OpenArguments { family, ..self.set.arguments().clone() };
         py.detach(|| Self::open(arguments))
     }
 
     /// The family whose entries it shows.
     #[getter]
     fn family(&self) -> u32 {
-        self.arguments.family
+        self.set.arguments().family
     }
 
     /// Number of the commit that it shows.
     #[getter]
     fn commit(&self, py: Python<'_>) -> Result<u32, Error> {
-        self.detached(py, |live| Ok(live.snapshot().catalog().commit.0))
+        self.set.detached(py, |live| Ok(live.snapshot().catalog().commit.0))
     }
 
     /// The directory that is read: of a bucket, the one in the cache.
     #[getter]
     fn path(&self) -> PathBuf {
-        self.arguments.directory.clone()
+        self.set.arguments().directory.clone()
     }
 
     /// The URL of the bucket; `None` if it is a directory.
     #[getter]
     fn url(&self) -> Option<&str> {
-        self.arguments.bucket.as_ref().map(|bucket| bucket.url.as_str())
+        self.set.arguments().bucket.as_ref().map(|bucket| bucket.url.as_str())
     }
 
     /// Number of entries of all tables, those that others hide included; `None` if the directory is
     /// of another implementation, which does not store it. O(tables).
     #[getter]
     fn entry_count(&self, py: Python<'_>) -> Result<Option<u64>, Error> {
-        self.detached(py, |live| Ok(live.entry_count()))
+        self.set.detached(py, |live| Ok(live.entry_count()))
     }
 
     /// Whether it was closed.
     #[getter]
     fn closed(&self) -> bool {
-        self.opened.load().is_none()
+        self.set.is_closed()
     }
 
     /// Releases the tables. Views of values, and iterators that are under way, keep those that they
     /// need. Closing twice is no error.
     fn close(&self, py: Python<'_>) {
-        let opened = self.opened.swap(None);
-        if let Some(opened) = opened {
-            match opened.epoch.is_now() {
-                true => py.detach(|| drop(opened)),
-                false => mem::forget(opened),
-            }
-        }
+        self.set.close(py);
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Result<Bound<'_, Self>, Error> {
@@ -503,16 +425,16 @@ impl Db {
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, Error> {
         let package = py.import("sst_files")?;
-        let kwargs = self.arguments.to_kwargs(py)?;
+        let kwargs = self.set.arguments().to_kwargs(py)?;
         let partial = py.import("functools")?.getattr("partial")?;
         let open = partial.call((package.getattr("open")?,), Some(&kwargs))?;
-        let location = self.arguments.location.clone();
+        let location = self.set.arguments().location.clone();
         Ok((open, (location,)).into_pyobject(py)?.into_any())
     }
 
     fn __repr__(&self) -> String {
-        let location = self.arguments.location.display().to_string();
+        let location = self.set.arguments().location.display().to_string();
         let state = if self.closed() { ", closed" } else { "" };
-        format!("<sst_files.Db {location:?}, family {}{state}>", self.arguments.family)
+        format!("<sst_files.Db {location:?}, family {}{state}>", self.set.arguments().family)
     }
 }

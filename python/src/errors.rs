@@ -120,6 +120,10 @@ impl Exception {
     }
 
     fn io(error: &io::Error) -> Self {
+        // A bucket to which files are streamed gives its errors as those of files.
+        if let Some(error) = error.get_ref().and_then(|it| it.downcast_ref::<StoreError>()) {
+            return of_store(error);
+        }
         let class = match error.kind() {
             io::ErrorKind::NotFound => "NotFoundError",
             io::ErrorKind::PermissionDenied => "PermissionDeniedError",

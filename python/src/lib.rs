@@ -15,6 +15,7 @@
 mod arrow_array;
 mod arrow_batches;
 mod blocking;
+mod bucket_commit;
 mod bytes_of;
 mod columns;
 mod commit_report;
@@ -30,6 +31,7 @@ mod memory;
 mod mirror;
 mod open;
 mod open_arguments;
+mod open_set;
 mod operations;
 mod place;
 mod record_source;
@@ -38,6 +40,7 @@ mod spark;
 mod target;
 mod walk;
 mod writer;
+mod writer_output;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 

@@ -1,22 +1,24 @@
 //! `load`: records of Python and of Arrow, in any order, become one commit.
 
 use std::mem;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pyo3::prelude::*;
 use sst_amqf::QuotientFilter;
 use sst_format::monitor::Monitor;
-use sst_writer::bulk::{BulkMode, BulkSummary, Duplicates};
+use sst_object_store::{Place, Store};
+use sst_writer::bulk::{BulkMode, BulkSummary, Duplicates, RemoteLoad, RemoteLoader};
 use sst_writer::table::Compression;
 use sst_writer::{BulkLoader, BulkOptions, Publisher, WriterOptions};
 
 use crate::blocking::Observer;
+use crate::bucket_commit::{BucketCommit, WrittenObjects};
 use crate::errors::Error;
 use crate::fork::Epoch;
-use crate::place::path_of;
+use crate::place::{path_of, place_of};
 use crate::record_source::{Nulls, RecordSource, put_all};
 use crate::reports::PyCertificate;
-use crate::target::{Mode, PublishPlan, Published, Target, error_after};
+use crate::target::{Mode, PublishPlan, Published, error_after, publisher_of};
 
 /// Tables that a load makes where fewer would do, for as many threads to write them: those of most
 /// machines. It does not depend on the machine, so that the files do not.
@@ -106,9 +108,10 @@ pub(crate) fn writer_options(compression: &str) -> Result<WriterOptions, Error> 
 /// `mode` is `"replace"` (all entries of the family) or `"append"`. `duplicates` tells which
 /// records of a key count: the `"newest"`, which is the last one of the input, or `"keep"` all, or
 /// `"error"`. The input may be larger than memory: a load takes about `memory_budget` bytes, and
-/// spills to `temp_dir` (by default the directory itself). `certify` reads all files back from the
-/// device before the commit is visible, and stores a digest of the entries. `keep_generations` is
-/// how many earlier commits keep their files, for `rollback`.
+/// spills to `temp_dir`: by default the directory itself, or that of the system if the tables go to
+/// a bucket, to which they are uploaded while they are written. `certify` reads all files back from
+/// the device before the commit is visible, and stores a digest of the entries. `keep_generations`
+/// is how many earlier commits keep their files, for `rollback`.
 ///
 /// `progress` is a function of one `Progress`, a bar of tqdm, or `True` for a new one. Ctrl-C ends
 /// a load, and an exception of `progress` or of `data` too: nothing of it stays then. One that
@@ -164,68 +167,129 @@ pub(crate) fn load(
     let nulls = Nulls::of(nulls)?;
     let source = RecordSource::new(data, key, value, nulls)?;
     let observer = Observer::new(progress)?;
-    let target = py.detach(|| Target::new(&path, plan, temp_dir.as_deref()))?;
-    let mut publisher = py.detach(|| target.publisher())?;
-    let (before, epoch) = (publisher.current(), Epoch::now());
-    let loaded = load_into(py, &mut publisher, source, options, &target, &observer);
-    let summary = match loaded {
-        Ok(summary) => summary,
-        // The files and the lock are those of the process that this one was forked from.
-        Err(error) if !epoch.is_now() => {
-            mem::forget((publisher, target));
-            return Err(error);
+    match place_of(&path)? {
+        Place::Directory(directory) => {
+            load_into_directory(py, &directory, plan, source, options, &observer)
         }
-        Err(error) => {
-            let (directory, is_poisoned) = (publisher.directory(), publisher.is_poisoned());
-            return Err(error_after(directory, is_poisoned, before, error));
-        }
-    };
-    py.detach(|| drop(publisher));
-    let here = Published { commit: summary.commit, certificates: summary.certificates.clone() };
-    let published = observer.run(py, |monitor| target.finish(here, monitor))?;
-    Ok(LoadReport {
-        commit: published.commit.0,
-        records: summary.records,
-        entries: summary.entries,
-        tombstones: summary.tombstones,
-        duplicates: summary.duplicates,
-        tables: summary.tables,
-        blobs: summary.blobs,
-        file_bytes: summary.file_bytes,
-        spilled_bytes: summary.spilled_bytes,
-        certificate: published.certificate(family),
-    })
+        Place::Bucket(store) => load_into_bucket(py, &store, plan, source, options, &observer),
+    }
 }
 
-fn load_into(
+impl LoadReport {
+    fn new(summary: &BulkSummary, published: &Published, family: u32) -> Self {
+        Self {
+            commit: published.commit.0,
+            records: summary.records,
+            entries: summary.entries,
+            tombstones: summary.tombstones,
+            duplicates: summary.duplicates,
+            tables: summary.tables,
+            blobs: summary.blobs,
+            file_bytes: summary.file_bytes,
+            spilled_bytes: summary.spilled_bytes,
+            certificate: published.certificate(family),
+        }
+    }
+}
+
+fn load_into_directory(
     py: Python<'_>,
-    publisher: &mut Publisher,
+    directory: &Path,
+    plan: PublishPlan,
     source: RecordSource,
     options: BulkOptions,
-    target: &Target,
+    observer: &Observer,
+) -> Result<LoadReport, Error> {
+    let mut publisher = py.detach(|| publisher_of(directory, plan))?;
+    let (before, epoch) = (publisher.current(), Epoch::now());
+    match write_to(py, &mut publisher, plan.certify, source, options, observer) {
+        Ok(mut summary) => {
+            py.detach(|| drop(publisher));
+            let certificates = mem::take(&mut summary.certificates);
+            let published = Published { commit: summary.commit, certificates };
+            Ok(LoadReport::new(&summary, &published, plan.family))
+        }
+        // The files and the lock are those of the process that this one was forked from.
+        Err(error) if !epoch.is_now() => {
+            mem::forget(publisher);
+            Err(error)
+        }
+        Err(error) => Err(error_after(directory, publisher.is_poisoned(), before, error)),
+    }
+}
+
+fn write_to(
+    py: Python<'_>,
+    publisher: &mut Publisher,
+    certify: bool,
+    source: RecordSource,
+    options: BulkOptions,
     observer: &Observer,
 ) -> Result<BulkSummary, Error> {
     let threads = options.threads.min(MAX_PUT_THREADS);
     let loader = BulkLoader::new(publisher, options, &observer.monitor)?;
     let epoch = Epoch::now();
-    let put = put_all(py, &loader, source, threads, observer);
+    let put = put_all(py, &|| loader.handle(0), source, threads, observer);
     if !epoch.is_now() {
         mem::forget(loader);
         return put.and(Err(Error::Forked("load")));
     }
     put?;
-    let certifies = target.certifies_here();
-    observer.run(py, |monitor| finish(loader, certifies, monitor))
+    observer.run(py, |monitor| finish(loader, certify, monitor))
 }
 
-fn finish(
-    loader: BulkLoader<'_>,
-    certifies: bool,
-    monitor: &Monitor,
-) -> Result<BulkSummary, Error> {
+fn finish(loader: BulkLoader<'_>, certify: bool, monitor: &Monitor) -> Result<BulkSummary, Error> {
     let mut prepared = loader.prepare()?;
-    if certifies {
+    if certify {
         sst_merge::certify(prepared.commit(), monitor)?;
     }
     Ok(prepared.publish()?)
+}
+
+fn load_into_bucket(
+    py: Python<'_>,
+    store: &Store,
+    plan: PublishPlan,
+    source: RecordSource,
+    options: BulkOptions,
+    observer: &Observer,
+) -> Result<LoadReport, Error> {
+    let commit = observer.run(py, |_| BucketCommit::begin(store, plan))?;
+    let epoch = Epoch::now();
+    match upload_to(py, &commit, source, options, observer) {
+        Ok(RemoteLoad { summary, tables, blobs, unused, .. }) => {
+            let written = WrittenObjects { tables, blobs, unused };
+            let published = observer.run(py, |monitor| commit.publish(written, monitor))?;
+            Ok(LoadReport::new(&summary, &published, plan.family))
+        }
+        Err(error) if !epoch.is_now() => {
+            commit.forget();
+            Err(error)
+        }
+        Err(error) => {
+            py.detach(|| commit.discard());
+            Err(error)
+        }
+    }
+}
+
+/// Sends all records to the bucket of a commit, in tables and blobs.
+fn upload_to(
+    py: Python<'_>,
+    commit: &BucketCommit,
+    source: RecordSource,
+    options: BulkOptions,
+    observer: &Observer,
+) -> Result<RemoteLoad, Error> {
+    let threads = options.threads.min(MAX_PUT_THREADS);
+    let (output, compression) = (commit.output(), Compression::default());
+    let loader = RemoteLoader::new(output, options, compression, &observer.monitor)?;
+    let epoch = Epoch::now();
+    let put = put_all(py, &|| loader.handle(0), source, threads, observer);
+    if !epoch.is_now() {
+        mem::forget(loader);
+        return put.and(Err(Error::Forked("load")));
+    }
+    put?;
+    observer.run(py, |_| Ok(loader.finish()?))
 }

@@ -1,14 +1,17 @@
 //! Commits that are copied between directories and buckets.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
+use sst_format::identity::CommitIdentity;
 use sst_format::monitor::Monitor;
 use sst_object_store::{
-    MirrorOptions, MirrorReport, ShardNumber, StoreError, block_on, pull as pull_into,
-    push as push_to,
+    MirrorOptions, MirrorReport, RemoteCommit, ShardNumber, StoreError, block_on,
+    pull as pull_into, push as push_to,
 };
 use sst_writer::PublishError;
 
@@ -26,14 +29,25 @@ pub(crate) struct CachedBucket {
     pub(crate) url: String,
     pub(crate) directory: PathBuf,
     pub(crate) shard: Option<ShardNumber>,
+    /// The commit that was pulled last. Without a lock, which a fork could leave locked for ever.
+    pulled: Arc<ArcSwapOption<CommitIdentity>>,
 }
 
 impl CachedBucket {
-    /// Pulls the newest commit of the bucket, every byte verified. Returns whether it is another
-    /// one than before. Waits while another process does the same.
-    pub(crate) fn pull(&self, monitor: &Monitor) -> Result<bool, Error> {
+    pub(crate) fn new(url: String, directory: PathBuf, shard: Option<ShardNumber>) -> Self {
+        Self { url, directory, shard, pulled: Arc::default() }
+    }
+
+    /// Pulls the newest commit of the bucket, every byte verified, unless it was pulled last, which
+    /// takes two small requests to find. Waits while another process does the same.
+    pub(crate) fn pull(&self, monitor: &Monitor) -> Result<(), Error> {
         let started = Instant::now();
         let store = store_of(&self.url)?;
+        if let Some(pulled) = self.pulled.load_full()
+            && block_on(RemoteCommit::newest_identity(&store))? == Some(*pulled)
+        {
+            return Ok(());
+        }
         // Sets that are open keep their maps; a walk may still open a table of the commit before.
         let options = MirrorOptions::default().shard(self.shard).keep_generations(1);
         loop {
@@ -45,7 +59,10 @@ impl CachedBucket {
                     thread::sleep(LOCK_POLL);
                 }
                 Err(error) => return Err(error.into()),
-                Ok(report) => return Ok(report.is_changed()),
+                Ok(report) => {
+                    self.pulled.store(Some(Arc::new(report.commit)));
+                    return Ok(());
+                }
             }
         }
     }

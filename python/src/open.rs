@@ -54,7 +54,7 @@ pub(crate) fn open(
             };
             let (url, shard) = (url.to_owned(), shard_number);
             let directory = cache_directory(&parent, &url, shard);
-            (directory.clone(), Some(CachedBucket { url, directory, shard }))
+            (directory.clone(), Some(CachedBucket::new(url, directory, shard)))
         }
     };
     if let Some(bucket) = &bucket {

@@ -11,23 +11,26 @@ use sst_format::SequenceNumber;
 use sst_format::monitor::Monitor;
 use sst_merge::{
     FragmentOverlap, Gatherer, Inputs, MergeOptions, MergePolicy, MergeReport, OlderTables,
-    ShardMap, auto_compact, compact as compact_all, merge_into_commit,
+    RemoteMerge, ShardMap, auto_compact, compact as compact_all, merge_into_commit,
+    merge_into_output,
 };
 use sst_object_store::{
-    GcOptions, ObjectPublisher, ObjectPublisherOptions, Place, block_on, collect_garbage,
+    AdoptOptions, GcOptions, ObjectPublisher, ObjectPublisherOptions, Place, Store, block_on,
+    collect_garbage,
 };
 use sst_reader::{Catalog, StaticSortedFile, VerifyReport, hash_key, verify_directory};
 use sst_writer::publish::list_commits;
 use sst_writer::{Publisher, PublisherOptions};
 
 use crate::blocking::Observer;
+use crate::bucket_commit::{BucketCommit, WrittenObjects};
 use crate::bytes_of::bytes_of;
 use crate::commit_report::CommitReport;
 use crate::errors::Error;
 use crate::load::{duplicates_of, writer_options};
 use crate::place::{path_of, place_of, plain_options, readable};
 use crate::reports::{PyCertificate, PyVerifyReport, inspect_catalog, kind_name};
-use crate::target::{Mode, PublishPlan, Published, Target, error_after};
+use crate::target::{Mode, PublishPlan, Published, error_after, publisher_of};
 
 /// Whether a path is that of a table, not of a directory.
 fn is_table(path: &Path) -> bool {
@@ -154,45 +157,66 @@ pub(crate) fn merge(
     Observer::new(progress)?.run(py, |monitor| {
         let family = family_of(family, &inputs)?;
         let plan = PublishPlan { family, mode, certify, keep_generations };
-        let target = Target::new(&output, plan, None)?;
+        let older = match mode {
+            Mode::Replace => OlderTables::none(),
+            // The tables below are not known, as other writers may add some to a bucket.
+            Mode::Append => OlderTables::unknown(),
+        };
+        let options = options.clone().older(older);
+        let place = place_of(&output)?;
         // Found before the output is made.
         let opened = inputs_of(&inputs, family)?;
-        let mut publisher = target.publisher()?;
-        let before = publisher.current();
-        match merge_into(&mut publisher, opened, &target, options, monitor) {
-            Ok((report, published)) => {
-                drop(publisher);
-                let published = target.finish(published, monitor)?;
-                Ok(CommitReport::of_merge(&report, &published, family))
+        let (report, published) = match &place {
+            Place::Directory(directory) => {
+                merge_into_directory(directory, plan, opened, options, monitor)?
             }
-            Err(error) => {
-                Err(error_after(publisher.directory(), publisher.is_poisoned(), before, error))
-            }
-        }
+            Place::Bucket(store) => merge_into_bucket(store, plan, &opened, &options, monitor)?,
+        };
+        Ok(CommitReport::of_merge(&report, &published, family))
     })
 }
 
-fn merge_into(
-    publisher: &mut Publisher,
+fn merge_into_directory(
+    directory: &Path,
+    plan: PublishPlan,
     inputs: Inputs,
-    target: &Target,
     options: MergeOptions,
     monitor: &Monitor,
 ) -> Result<(MergeReport, Published), Error> {
-    let older = match target.replaces() {
-        true => OlderTables::none(),
-        // The tables below are not known, as other writers may add some to a bucket.
-        false => OlderTables::unknown(),
-    };
-    let mut commit = publisher.begin_family(target.family());
-    if target.replaces() {
-        commit.replace_all();
+    let mut publisher = publisher_of(directory, plan)?;
+    let before = publisher.current();
+    let merged = (|| {
+        let mut commit = publisher.begin_family(plan.family);
+        if plan.mode == Mode::Replace {
+            commit.replace_all();
+        }
+        let report = merge_into_commit(&inputs, &mut commit, &options, monitor)?;
+        // Close the input tables. They may be among the files that the commit makes obsolete.
+        drop(inputs);
+        let info = sst_merge::publish(commit, monitor)?;
+        Ok((report, Published { commit: info.commit, certificates: info.certificates }))
+    })();
+    merged.map_err(|error| error_after(directory, publisher.is_poisoned(), before, error))
+}
+
+fn merge_into_bucket(
+    store: &Store,
+    plan: PublishPlan,
+    inputs: &Inputs,
+    options: &MergeOptions,
+    monitor: &Monitor,
+) -> Result<(MergeReport, Published), Error> {
+    let commit = BucketCommit::begin(store, plan)?;
+    match merge_into_output(inputs, commit.output(), options, monitor) {
+        Ok(RemoteMerge { report, tables, blobs, .. }) => {
+            let written = WrittenObjects { tables, blobs, unused: Vec::new() };
+            Ok((report, commit.publish(written, monitor)?))
+        }
+        Err(error) => {
+            commit.discard();
+            Err(error.into())
+        }
     }
-    let report = merge_into_commit(&inputs, &mut commit, &options.older(older), monitor)?;
-    // Close the input tables. They may be among the files that the commit makes obsolete.
-    drop(inputs);
-    let info = sst_merge::publish(commit, monitor)?;
-    Ok((report, Published { commit: info.commit, certificates: info.certificates }))
 }
 
 /// Merges the tables of a directory in place, as one commit: all of them, or with `auto` as many as
@@ -287,46 +311,69 @@ pub(crate) fn gather(
         _ => return Err(Error::usage("overlap is \"refuse\" or \"later-wins\"")),
     };
     let plan = PublishPlan { family, mode: Mode::of(mode)?, certify, keep_generations };
-    Observer::new(progress)?.run(py, |monitor| {
-        let target = Target::new(&output, plan, None)?;
-        let mut publisher = target.publisher()?;
-        let before = publisher.current();
-        match gather_into(&mut publisher, &fragments, overlap, &target, monitor) {
-            Ok((mut report, published)) => {
-                drop(publisher);
-                let published = target.finish(published, monitor)?;
-                report.commit = Some(published.commit.0);
-                report.certificate = published.certificate(family);
-                Ok(report)
-            }
-            Err(error) => {
-                Err(error_after(publisher.directory(), publisher.is_poisoned(), before, error))
-            }
+    Observer::new(progress)?.run(py, |monitor| match place_of(&output)? {
+        Place::Directory(directory) => {
+            gather_into_directory(&directory, plan, &fragments, overlap, monitor)
         }
+        Place::Bucket(store) => gather_into_bucket(&store, plan, &fragments, overlap, monitor),
     })
 }
 
-fn gather_into(
-    publisher: &mut Publisher,
+fn gather_into_directory(
+    directory: &Path,
+    plan: PublishPlan,
     fragments: &[PathBuf],
     overlap: FragmentOverlap,
-    target: &Target,
     monitor: &Monitor,
-) -> Result<(CommitReport, Published), Error> {
-    let mut commit = publisher.begin_family(target.family());
+) -> Result<CommitReport, Error> {
+    let mut publisher = publisher_of(directory, plan)?;
+    let before = publisher.current();
+    let gathered = (|| {
+        let mut commit = publisher.begin_family(plan.family);
+        let mut report = CommitReport::nothing();
+        let mut gatherer = Gatherer::new(&mut commit, overlap).filter(QuotientFilter::default());
+        for fragment in fragments {
+            let info = gatherer.add(fragment, monitor)?;
+            report.entries += info.entries;
+            report.tables += info.tables;
+            report.bytes += info.bytes;
+        }
+        if plan.mode == Mode::Replace {
+            commit.replace_all();
+        }
+        let info = sst_merge::publish(commit, monitor)?;
+        let published = Published { commit: info.commit, certificates: info.certificates };
+        Ok(report.of_commit(&published, plan.family))
+    })();
+    gathered.map_err(|error| error_after(directory, publisher.is_poisoned(), before, error))
+}
+
+fn gather_into_bucket(
+    store: &Store,
+    plan: PublishPlan,
+    fragments: &[PathBuf],
+    overlap: FragmentOverlap,
+    monitor: &Monitor,
+) -> Result<CommitReport, Error> {
+    let options = AdoptOptions::default().overlap(overlap).filter(QuotientFilter::default());
+    let mut commit = BucketCommit::begin(store, plan)?;
     let mut report = CommitReport::nothing();
-    let mut gatherer = Gatherer::new(&mut commit, overlap).filter(QuotientFilter::default());
     for fragment in fragments {
-        let info = gatherer.add(fragment, monitor)?;
-        report.entries += info.entries;
-        report.tables += info.tables;
-        report.bytes += info.bytes;
+        let adopted = place_of(fragment).and_then(|it| commit.adopt(&it, &options, monitor));
+        match adopted {
+            Ok(info) => {
+                report.entries += info.entries;
+                report.tables += info.tables;
+                report.bytes += info.bytes;
+            }
+            Err(error) => {
+                commit.discard();
+                return Err(error);
+            }
+        }
     }
-    if target.replaces() {
-        commit.replace_all();
-    }
-    let info = sst_merge::publish(commit, monitor)?;
-    Ok((report, Published { commit: info.commit, certificates: info.certificates }))
+    let published = commit.publish(WrittenObjects::default(), monitor)?;
+    Ok(report.of_commit(&published, plan.family))
 }
 
 /// Returns a directory or bucket to an earlier generation, as a new commit: the generation before

@@ -18,7 +18,6 @@ use pyo3::exceptions::{PyImportError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyMapping, PyString, PyTuple};
 use sst_format::monitor::{Phase, Progress};
-use sst_writer::BulkLoader;
 use sst_writer::bulk::BulkHandle;
 
 use crate::arrow_batches::ArrowBatches;
@@ -255,10 +254,10 @@ impl Feed {
     }
 }
 
-/// Puts all records of a source, with some threads.
+/// Puts all records of a source, with some threads, each through a handle of its own of `load`.
 pub(crate) fn put_all(
     py: Python<'_>,
-    loader: &BulkLoader<'_>,
+    load: &(dyn Fn() -> BulkHandle + Sync),
     source: RecordSource,
     threads: usize,
     observer: &Observer,
@@ -266,7 +265,7 @@ pub(crate) fn put_all(
     let RecordSource { records, nulls } = source;
     match records {
         Records::Arrow { mut batches, key, value } => observer.run(py, |monitor| {
-            with_threads(loader, threads, nulls, |feed| {
+            with_threads(load, threads, nulls, |feed| {
                 let mut first = 0;
                 while let Some(columns) = batches.next_columns(key, value)? {
                     let (len, columns) = (columns.0.len(), Arc::new(columns));
@@ -285,7 +284,7 @@ pub(crate) fn put_all(
             })
         }),
         Records::Python { iterator, fields } => py.detach(|| {
-            with_threads(loader, threads, nulls, |feed| {
+            with_threads(load, threads, nulls, |feed| {
                 let mut first = 0;
                 loop {
                     let packed = Python::attach(|py| {
@@ -309,7 +308,7 @@ pub(crate) fn put_all(
 /// `make`, which the thread has stopped. In a child that `make` has forked the threads do not
 /// exist: nothing is waited for, and nothing is dropped whose lock one of them may have held.
 fn with_threads(
-    loader: &BulkLoader<'_>,
+    load: &(dyn Fn() -> BulkHandle + Sync),
     threads: usize,
     nulls: Nulls,
     make: impl FnOnce(&Feed) -> Result<(), Error>,
@@ -320,7 +319,7 @@ fn with_threads(
     let feed = Feed { sender, has_failed: Arc::clone(&has_failed), epoch: Epoch::now() };
     let mut workers = Vec::with_capacity(threads);
     for _ in 0..threads {
-        let (handle, receiver) = (loader.handle(0), Arc::clone(&receiver));
+        let (handle, receiver) = (load(), Arc::clone(&receiver));
         let has_failed = Arc::clone(&has_failed);
         let work = move || {
             let put = put_chunks(handle, &receiver, nulls, &has_failed);

@@ -1,21 +1,14 @@
-//! Directories and buckets that are published to.
+//! How commits are published.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sst_format::SequenceNumber;
 use sst_format::content_digest::FamilyCertificate;
-use sst_format::monitor::Monitor;
-use sst_object_store::{
-    AdoptOptions, Certify, ObjectPublisher, ObjectPublisherOptions, Place, Store, StoreError,
-    block_on,
-};
 use sst_reader::Catalog;
 use sst_writer::{Publisher, PublisherOptions};
-use tempfile::TempDir;
 
 use crate::errors::Error;
-use crate::place::place_of;
 use crate::reports::PyCertificate;
 
 /// Whether a commit replaces what is there.
@@ -58,84 +51,14 @@ impl Published {
     }
 }
 
-/// Where a commit is published: a directory, or a bucket by way of a temporary directory.
-pub(crate) struct Target {
-    directory: PathBuf,
-    bucket: Option<(Store, TempDir)>,
-    plan: PublishPlan,
-}
-
-impl Target {
-    /// `temp_dir` is where the tables of a bucket are written first.
-    pub(crate) fn new(
-        path: &Path,
-        plan: PublishPlan,
-        temp_dir: Option<&Path>,
-    ) -> Result<Self, Error> {
-        match place_of(path)? {
-            Place::Directory(directory) => Ok(Self { directory, bucket: None, plan }),
-            Place::Bucket(store) => {
-                // Checked before any work is done.
-                ObjectPublisher::new(&store, ObjectPublisherOptions::default())?;
-                let parent = temp_dir.map_or_else(std::env::temp_dir, Path::to_owned);
-                let made = tempfile::Builder::new().prefix(".sst-bucket-").tempdir_in(&parent);
-                let made =
-                    made.map_err(|error| Error::io("create a directory in", &parent, error))?;
-                Ok(Self { directory: made.path().join("db"), bucket: Some((store, made)), plan })
-            }
-        }
+/// The publisher of a directory, which it locks.
+pub(crate) fn publisher_of(directory: &Path, plan: PublishPlan) -> Result<Publisher, Error> {
+    let options =
+        PublisherOptions::default().keep_generations(plan.keep_generations).digest(plan.certify);
+    if let Some(parent) = directory.parent().filter(|it| !it.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
     }
-
-    /// The publisher of the directory that is written to, which it locks.
-    pub(crate) fn publisher(&self) -> Result<Publisher, Error> {
-        let options = match self.bucket {
-            Some(_) => PublisherOptions::default(),
-            None => PublisherOptions::default()
-                .keep_generations(self.plan.keep_generations)
-                .digest(self.plan.certify),
-        };
-        if let Some(parent) = self.directory.parent().filter(|it| !it.as_os_str().is_empty()) {
-            fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
-        }
-        Ok(Publisher::open(&self.directory, options)?)
-    }
-
-    /// Whether the commit to the directory is to be read back and certified.
-    pub(crate) const fn certifies_here(&self) -> bool {
-        self.plan.certify && self.bucket.is_none()
-    }
-
-    /// Whether what is there is replaced.
-    pub(crate) fn replaces(&self) -> bool {
-        self.plan.mode == Mode::Replace
-    }
-
-    pub(crate) const fn family(&self) -> u32 {
-        self.plan.family
-    }
-
-    /// Makes a commit of the directory one of the bucket, if there is one.
-    pub(crate) fn finish(self, here: Published, monitor: &Monitor) -> Result<Published, Error> {
-        let Self { directory, bucket, plan } = self;
-        let Some((store, staged)) = bucket else { return Ok(here) };
-        let certify = if plan.certify { Certify::Always } else { Certify::No };
-        let options = ObjectPublisherOptions::default().certify(certify);
-        let place = Place::Directory(directory);
-        let published = block_on(async {
-            let mut publisher = ObjectPublisher::new(&store, options)?;
-            let mut commit = publisher.begin(plan.family).await?;
-            if plan.mode == Mode::Replace {
-                commit.replace_all();
-            }
-            commit.adopt(&place, &AdoptOptions::default(), monitor).await?;
-            let info = commit.publish(monitor).await?;
-            // The commit is live. A claim that stays costs nothing but time.
-            _ = publisher.close().await;
-            Ok::<_, StoreError>(info)
-        })?;
-        drop(staged);
-        Ok(Published { commit: published.commit, certificates: published.certificates })
-    }
+    Ok(Publisher::open(directory, options)?)
 }
 
 /// The error of an operation that was to make a commit after `before`: if another commit is live

@@ -6,12 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::PyTuple;
-use self_cell::MutBorrow;
-use sst_format::monitor::Monitor;
 use sst_reader::hash_key;
-use sst_writer::publish::{Commit, CommitInfo, TableWriter};
 use sst_writer::table::{EntryValue, HashedEntry};
-use sst_writer::{PublishError, Publisher, WriterOptions};
 
 use crate::blocking::Observer;
 use crate::bytes_of::bytes_of;
@@ -20,59 +16,18 @@ use crate::fork::Epoch;
 use crate::load::writer_options;
 use crate::place::path_of;
 use crate::reports::PyCertificate;
-use crate::target::{Mode, PublishPlan, Published, Target, error_after};
-
-/// Entries and bytes after which a table ends, as for a load.
-const MAX_TABLE_ENTRIES: u64 = 1 << 22;
-const MAX_TABLE_BYTES: u64 = 256 << 20;
+use crate::target::{Mode, PublishPlan};
+use crate::writer_output::WriterOutput;
 
 /// Longest value that is kept in a table; a longer one becomes a blob.
 const MAX_TABLE_VALUE: usize = sst_format::limits::MAX_MEDIUM_VALUE_LEN;
 
-self_cell::self_cell!(
-    /// A commit, and the publisher that it borrows.
-    struct OwnedCommit {
-        owner: MutBorrow<Publisher>,
-
-        #[not_covariant]
-        dependent: OpenCommit,
-    }
-);
-
-/// A commit, until it is published.
-type OpenCommit<'p> = Option<Commit<'p>>;
-
-impl OwnedCommit {
-    fn with<T>(
-        &mut self,
-        act: impl FnOnce(&mut Commit<'_>) -> Result<T, PublishError>,
-    ) -> Result<T, Error> {
-        self.with_dependent_mut(|_, commit| match commit {
-            Some(commit) => Ok(act(commit)?),
-            None => Err(Error::Internal("a commit is there until it is published")),
-        })
-    }
-
-    fn publish(&mut self, monitor: &Monitor) -> Result<CommitInfo, Error> {
-        self.with_dependent_mut(|_, commit| match commit.take() {
-            Some(commit) => Ok(sst_merge::publish(commit, monitor)?),
-            None => Err(Error::Internal("a commit is there until it is published")),
-        })
-    }
-}
-
-/// The commit and the table that are being written.
+/// What is being written.
 struct Writing {
-    // Before the commit, which removes the files of tables that it does not have.
-    table: Option<TableWriter>,
-    commit: OwnedCommit,
-    options: WriterOptions,
-    target: Target,
-    before: Option<sst_format::SequenceNumber>,
+    output: WriterOutput,
     /// Hash and key of the last entry.
     last: Option<(u64, Vec<u8>)>,
     entries: u64,
-    tables: u64,
 }
 
 impl Writing {
@@ -83,32 +38,21 @@ impl Writing {
             None => true,
         };
         // A table ends between two keys only, so that their ranges do not overlap.
-        let is_full = |table: &TableWriter| table.is_full(MAX_TABLE_ENTRIES, MAX_TABLE_BYTES);
-        let differs = self.last.as_ref().is_some_and(|(last, _)| *last < hash);
-        if differs && self.table.as_ref().is_some_and(is_full) {
-            self.end_table()?;
+        if self.last.as_ref().is_some_and(|(last, _)| *last < hash) && self.output.is_full() {
+            self.output.end_table()?;
+        }
+        if !self.output.has_table() && self.last.as_ref().is_some_and(|(last, _)| *last > hash) {
+            return Err(Error::Entry { position: self.entries, reason: OUT_OF_ORDER });
         }
         let value = match value {
             None => EntryValue::Deleted,
             Some(value) if value.len() > MAX_TABLE_VALUE => {
-                let blob = self.commit.with(|commit| commit.create_blob(value))?;
-                EntryValue::Blob(blob)
+                EntryValue::Blob(self.output.create_blob(value)?)
             }
             Some(value) => EntryValue::for_bytes(value)
                 .map_err(|_| Error::Internal("a longer value becomes a blob"))?,
         };
-        let table = match &mut self.table {
-            Some(table) => table,
-            None => {
-                if self.last.as_ref().is_some_and(|(last, _)| *last > hash) {
-                    return Err(Error::Entry { position: self.entries, reason: OUT_OF_ORDER });
-                }
-                let options = self.options.clone();
-                let table = self.commit.with(|commit| commit.create_table(options))?;
-                self.table.insert(table)
-            }
-        };
-        table.add(HashedEntry { hash, key, value })?;
+        self.output.add(HashedEntry { hash, key, value })?;
         if is_new_key {
             let (last_hash, last_key) = self.last.get_or_insert_default();
             *last_hash = hash;
@@ -116,14 +60,6 @@ impl Writing {
             last_key.extend_from_slice(key);
         }
         self.entries += 1;
-        Ok(())
-    }
-
-    fn end_table(&mut self) -> Result<(), Error> {
-        let Some(table) = self.table.take() else { return Ok(()) };
-        let table = table.finish()?;
-        self.commit.with(|commit| commit.add_table(table))?;
-        self.tables += 1;
         Ok(())
     }
 }
@@ -171,7 +107,9 @@ impl Drop for Writer {
         // parent is writing: there the commit is forgotten.
         if self.epoch.is_now() {
             let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-            drop(writing.take());
+            if let Some(writing) = writing.take() {
+                writing.output.abandon();
+            }
         }
     }
 }
@@ -230,27 +168,8 @@ impl Writer {
         };
         let options = writer_options(compression)?.multi_value(multi_value);
         let writing = py.detach(|| {
-            let target = Target::new(&path, plan, None)?;
-            let publisher = target.publisher()?;
-            let before = publisher.current();
-            let commit = OwnedCommit::new(MutBorrow::new(publisher), |publisher| {
-                let mut commit = publisher.borrow_mut().begin_family(family);
-                if plan.mode == Mode::Replace {
-                    commit.replace_all();
-                }
-                Some(commit)
-            });
-            let (entries, tables) = (0, 0);
-            Ok::<_, Error>(Writing {
-                commit,
-                table: None,
-                options,
-                target,
-                before,
-                last: None,
-                entries,
-                tables,
-            })
+            let output = WriterOutput::begin(&path, plan, options)?;
+            Ok::<_, Error>(Writing { output, last: None, entries: 0 })
         })?;
         let writing = ManuallyDrop::new(Mutex::new(Some(Box::new(writing))));
         Ok(Self { writing, plan, epoch: Epoch::now() })
@@ -280,20 +199,11 @@ impl Writer {
         progress: Option<&Bound<'_, PyAny>>,
     ) -> Result<WriteReport, Error> {
         let observer = Observer::new(progress)?;
-        let mut writing = self.take(py)?.ok_or(Error::Closed("writer"))?;
+        let writing = self.take(py)?.ok_or(Error::Closed("writer"))?;
         let family = self.plan.family;
         observer.run(py, move |monitor| {
-            writing.end_table()?;
-            let Writing { mut commit, target, before, entries, tables, .. } = *writing;
-            let published = commit.publish(monitor);
-            let publisher = commit.into_owner().into_inner();
-            let info = published.map_err(|error| {
-                let (directory, is_poisoned) = (publisher.directory(), publisher.is_poisoned());
-                error_after(directory, is_poisoned, before, error)
-            })?;
-            drop(publisher);
-            let published = Published { commit: info.commit, certificates: info.certificates };
-            let published = target.finish(published, monitor)?;
+            let Writing { output, entries, .. } = *writing;
+            let (published, tables) = output.publish(monitor)?;
             Ok(WriteReport {
                 commit: published.commit.0,
                 entries,
@@ -305,8 +215,9 @@ impl Writer {
 
     /// Abandons the commit: nothing of it stays. It does nothing after `finish`.
     fn abandon(&self, py: Python<'_>) -> Result<(), Error> {
-        let writing = self.take(py)?;
-        py.detach(|| drop(writing));
+        if let Some(writing) = self.take(py)? {
+            py.detach(|| writing.output.abandon());
+        }
         Ok(())
     }
 

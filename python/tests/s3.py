@@ -3,6 +3,7 @@ the wheel of the gate has no TLS: `pip install 'moto[server]' boto3 . && pytest 
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,3 +72,38 @@ def test_a_directory_is_pushed(bucket: str, fruit: Path) -> None:
     assert list(sst_files.diff(fruit, bucket)) == []
     sst_files.pull(bucket, fruit.parent / "copy", shard=(0, 2))
     assert sst_files.inspect(fruit.parent / "copy")["shard"] == (0, 2)
+
+
+def test_fragments_are_gathered_into_a_bucket(bucket: str, fruit: Path, tmp_path: Path) -> None:
+    vegetables = tmp_path / "vegetables"
+    sst_files.load(vegetables, {"leek": "green"})
+    report = sst_files.gather([fruit, vegetables], bucket, overlap="later-wins", certify=True)
+    assert report.tables == 2 and report.entries == 4 and report.certificate is not None
+    # A fragment may be a bucket, too.
+    sst_files.gather([bucket], f"{bucket}-copy")
+    assert dict(sst_files.open(f"{bucket}-copy")) == dict(sst_files.open(bucket))
+
+
+def test_what_fails_leaves_no_object(bucket: str) -> None:
+    def broken() -> Iterator[tuple[str, str]]:
+        for number in range(5):
+            yield str(number), "x" * 10_000
+        raise ZeroDivisionError
+
+    def objects() -> list[str]:
+        endpoint = os.environ["AWS_ENDPOINT"]
+        client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+        prefix = bucket.removeprefix("s3://tables/")
+        found = client.list_objects_v2(Bucket="tables", Prefix=prefix).get("Contents", [])
+        # A claim that was released stays until garbage is collected.
+        return [it["Key"] for it in found if "/claims/" not in it["Key"]]
+
+    with pytest.raises(ZeroDivisionError):
+        sst_files.load(bucket, broken())
+    with pytest.raises(sst_files.DuplicateKeyError):
+        sst_files.load(bucket, [("a", "1"), ("a", "2")], duplicates="error")
+    with pytest.raises(ZeroDivisionError), sst_files.Writer(bucket) as writer:
+        writer.add("b", "1" * 10_000_000)
+        writer.add("a", "2")
+        raise ZeroDivisionError
+    assert objects() == []

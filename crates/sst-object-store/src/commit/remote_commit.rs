@@ -100,16 +100,6 @@ impl CurrentObject {
     }
 }
 
-/// The identity of the newest commit, from two requests; `None` before the first commit.
-pub(crate) async fn identity_of(store: &Store) -> Result<Option<CommitIdentity>, StoreError> {
-    let Some(current) = CurrentObject::read(store).await? else { return Ok(None) };
-    let name = FileName { sequence: current.sequence, kind: FileKind::Meta }.to_string();
-    let reader = ObjectReader::open(store, name).await?;
-    let last_bytes = reader.last_bytes(IDENTITY_LEN).await?;
-    let identity = CommitIdentity::of_last_bytes(current.sequence, &last_bytes);
-    identity.map(Some).map_err(|source| StoreError::format(reader.object(), source))
-}
-
 /// The checksum in the trailer of a meta file.
 async fn checksum_of(store: &Store, sequence: SequenceNumber) -> Result<u32, StoreError> {
     let name = FileName { sequence, kind: FileKind::Meta }.to_string();
@@ -119,6 +109,21 @@ async fn checksum_of(store: &Store, sequence: SequenceNumber) -> Result<u32, Sto
 }
 
 impl RemoteCommit {
+    /// The identity of the newest commit, by two small requests; `None` before the first commit.
+    /// Its files are not looked at: this only tells whether there is another commit than before.
+    ///
+    /// # Errors
+    ///
+    /// As [`RemoteCommit::read`].
+    pub async fn newest_identity(store: &Store) -> Result<Option<CommitIdentity>, StoreError> {
+        let Some(current) = CurrentObject::read(store).await? else { return Ok(None) };
+        let name = FileName { sequence: current.sequence, kind: FileKind::Meta }.to_string();
+        let reader = ObjectReader::open(store, name).await?;
+        let last_bytes = reader.last_bytes(IDENTITY_LEN).await?;
+        let identity = CommitIdentity::of_last_bytes(current.sequence, &last_bytes);
+        identity.map(Some).map_err(|source| StoreError::format(reader.object(), source))
+    }
+
     /// Reads the newest commit; `None` if there is no `CURRENT`.
     ///
     /// # Errors

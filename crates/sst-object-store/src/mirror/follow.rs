@@ -5,9 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{MirrorOptions, MirrorReport, mirror};
-use crate::commit::identity_of;
 use crate::store::CANCEL_CHECK;
-use crate::{Monitor, Place, Store, StoreError};
+use crate::{Monitor, Place, RemoteCommit, Store, StoreError};
 
 /// The shortest time between two looks at the source.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
@@ -30,7 +29,7 @@ pub async fn follow(
     let mut commit = None;
     loop {
         let step = async {
-            let now = identity_of(source).await?;
+            let now = RemoteCommit::newest_identity(source).await?;
             if now.is_some() && now == commit {
                 return Ok(None);
             }

@@ -12,7 +12,6 @@ use super::spoiled::{Commits, remove_spoiled};
 use super::target::Target;
 use super::transfer::Transfer;
 use super::{MirrorOptions, MirrorReport};
-use crate::commit::identity_of;
 use crate::{Monitor, Place, RemoteCommit, Store, StoreError};
 
 /// How many commits of the source may overtake one mirror before it is given up.
@@ -134,7 +133,7 @@ pub async fn mirror(
             result => return result,
         };
         // A newer commit may have removed files that this one needs.
-        let is_overtaken = identity_of(source).await? != Some(commit.identity());
+        let is_overtaken = RemoteCommit::newest_identity(source).await? != Some(commit.identity());
         if !is_overtaken || overtaken == MAX_OVERTAKEN {
             return Err(error);
         }
