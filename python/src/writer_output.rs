@@ -39,8 +39,8 @@ type OpenCommit<'p> = Option<Commit<'p>>;
 
 /// A commit of a `Writer`, and the table that is being written.
 pub(crate) enum WriterOutput {
-    Directory(DirectoryOutput),
-    Bucket(BucketOutput),
+    Directory(Box<DirectoryOutput>),
+    Bucket(Box<BucketOutput>),
 }
 
 /// A commit to a directory. If it is dropped, nothing of it stays.
@@ -71,15 +71,15 @@ impl WriterOutput {
     ) -> Result<Self, Error> {
         Ok(match place_of(path)? {
             Place::Directory(directory) => {
-                Self::Directory(DirectoryOutput::begin(directory, plan, options)?)
+                Self::Directory(Box::new(DirectoryOutput::begin(directory, plan, options)?))
             }
-            Place::Bucket(store) => Self::Bucket(BucketOutput {
+            Place::Bucket(store) => Self::Bucket(Box::new(BucketOutput {
                 table: None,
                 commit: BucketCommit::begin(&store, plan)?,
                 options,
                 tables: Vec::new(),
                 blobs: Vec::new(),
-            }),
+            })),
         })
     }
 
@@ -137,7 +137,8 @@ impl WriterOutput {
                 let tables = output.tables;
                 Ok((output.publish(monitor)?, tables))
             }
-            Self::Bucket(BucketOutput { commit, tables, blobs, .. }) => {
+            Self::Bucket(output) => {
+                let BucketOutput { commit, tables, blobs, .. } = *output;
                 let count = tables.len() as u64;
                 let written = WrittenObjects { tables, blobs, unused: Vec::new() };
                 Ok((commit.publish(written, monitor)?, count))
@@ -149,7 +150,8 @@ impl WriterOutput {
     pub(crate) fn abandon(self) {
         match self {
             Self::Directory(output) => drop(output),
-            Self::Bucket(BucketOutput { commit, table, .. }) => {
+            Self::Bucket(output) => {
+                let BucketOutput { commit, table, .. } = *output;
                 // Its upload ends, so that no object appears behind the removal.
                 drop(table);
                 commit.discard();
