@@ -10,8 +10,11 @@ use std::path::Path;
 use sst_conformance::second_decoder;
 use sst_format::meta_file::MetaFile;
 use sst_format::meta_head::{BlockHeaders, DescribedTable, MetaFileV3, blob_counts_field};
+use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber};
-use sst_reader::{Catalog, Monitor, ReaderOptions, SstSet, verify_directory};
+use sst_reader::{
+    Catalog, Corruption, Monitor, ReadError, ReaderOptions, SstSet, verify_directory,
+};
 use sst_writer::{EntryValue, Publisher, PublisherOptions, WriterOptions};
 
 /// Publishes a table with one key and no blob.
@@ -107,6 +110,11 @@ fn blobs_that_are_described_again() {
 
 /// Writes the newest meta file again, with these numbers of blobs of each table.
 fn rewrite_with(dir: &Path, counts: &[u32]) {
+    rewrite_blobs(dir, counts, |_| {});
+}
+
+/// [`rewrite_with`], with other records of blobs.
+fn rewrite_blobs(dir: &Path, counts: &[u32], change: impl FnOnce(&mut Vec<BlobRecord>)) {
     let newest = Catalog::read(dir).unwrap().commit;
     let path = dir.join(format!("{:08}.meta", newest.0));
     let bytes = fs::read(&path).unwrap();
@@ -123,6 +131,8 @@ fn rewrite_with(dir: &Path, counts: &[u32]) {
             headers_checksum: None,
         }
     });
+    let mut blobs = section.blobs().collect::<Vec<_>>();
+    change(&mut blobs);
     let parts = MetaFileV3 {
         family: meta.family(),
         obsolete: &[],
@@ -130,7 +140,7 @@ fn rewrite_with(dir: &Path, counts: &[u32]) {
         kind: section.head().unwrap().kind(),
         commit: newest,
         live_metas: &section.listed_metas().unwrap().collect::<Vec<_>>(),
-        blobs: &section.blobs().collect::<Vec<_>>(),
+        blobs: &blobs,
         certificates: &[],
         extension: &blob_counts_field(counts.iter().copied()).unwrap(),
     };
@@ -163,6 +173,45 @@ fn a_blob_that_belongs_to_another_table_is_damage() {
         assert_eq!(report.is_intact(), is_right, "{counts:?}: {report:?}");
         match second_decoder::exit_code(&root, dir.path()) {
             Some(code) => assert_eq!(code, if is_right { 0 } else { 2 }, "{counts:?}"),
+            None => eprintln!("NOT RUN: the second decoder, since there is no Python"),
+        }
+    }
+}
+
+/// Two tables that share a blob may each have a record of it. Records that differ contradict one
+/// another: a copy of the directory would not know how long the blob is.
+#[test]
+fn unequal_records_of_one_blob_are_damage() {
+    for difference in [0, 1] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut publisher = Publisher::open(dir.path(), PublisherOptions::default()).unwrap();
+        let mut commit = publisher.begin();
+        let blob = commit.create_blob("shared").unwrap();
+        for key in ["first", "second"] {
+            let mut table = commit.create_table(WriterOptions::default()).unwrap();
+            table.add((key, EntryValue::Blob(blob))).unwrap();
+            let table = table.finish().unwrap();
+            commit.add_table(table).unwrap();
+        }
+        commit.publish(&Monitor::default()).unwrap();
+        drop(publisher);
+        rewrite_blobs(dir.path(), &[1, 1], |blobs| {
+            let mut record = *blobs.first().unwrap();
+            blobs.truncate(1);
+            record.file_size += difference;
+            blobs.push(record);
+        });
+        let (options, monitor) = (ReaderOptions::default(), Monitor::default());
+        let report = verify_directory(dir.path(), &options, &monitor).unwrap();
+        let is_it = |error: &ReadError| {
+            let expected = Corruption::UnequalBlobs { blob };
+            matches!(error, ReadError::Corrupt { cause, .. } if *cause == expected)
+        };
+        assert_eq!(report.is_intact(), difference == 0, "{report:?}");
+        assert_eq!(report.damage.iter().any(is_it), difference != 0, "{report:?}");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        match second_decoder::exit_code(&root, dir.path()) {
+            Some(code) => assert_eq!(code, if difference == 0 { 0 } else { 2 }),
             None => eprintln!("NOT RUN: the second decoder, since there is no Python"),
         }
     }

@@ -11,7 +11,11 @@ use crate::{LiveSet, ReadError, Slice};
 /// one. So ask for many keys at once, and where all data is in memory use [`AsyncSet::live`]
 /// directly.
 ///
-/// All methods must be called within a runtime of tokio.
+/// All methods must be called within a runtime of tokio. Its threads are tokio's business: if the
+/// system grants none, `tokio::task::spawn_blocking` panics in a runtime without threads, and in
+/// any other the lookup waits until a thread is free. A program that may run out of threads starts
+/// them early: one call of `spawn_blocking` for each, with a long
+/// `tokio::runtime::Builder::thread_keep_alive`.
 #[derive(Clone, Debug)]
 pub struct AsyncSet {
     live: Arc<LiveSet>,

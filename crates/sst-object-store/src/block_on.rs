@@ -2,16 +2,9 @@
 
 use std::future::Future;
 
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Handle;
 
-use crate::StoreError;
-
-/// Threads that run tasks, beside those that wait for the file system.
-const THREADS: usize = 2;
-
-/// Highest number of threads that wait for the file system. Each reserves the address space of a
-/// stack, so that the runtime's own limit of 512 is a gigabyte.
-const WAITING_THREADS: usize = 32;
+use crate::{StoreError, runtime};
 
 /// Runs an operation of this crate to its end, on a runtime of its own. For programs that have no
 /// runtime, such as commands.
@@ -39,10 +32,5 @@ pub fn block_on<T>(
     if Handle::try_current().is_ok() {
         return Err(StoreError::Runtime { source: std::io::ErrorKind::WouldBlock.into() });
     }
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(THREADS)
-        .max_blocking_threads(WAITING_THREADS)
-        .enable_all()
-        .build();
-    runtime.map_err(|source| StoreError::Runtime { source })?.block_on(operation)
+    runtime::start()?.block_on(operation)
 }

@@ -6,6 +6,8 @@
 )]
 
 mod block_on;
+#[cfg(feature = "publish")]
+mod blocking;
 #[cfg(any(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
 mod bounded_http;
 mod check;
@@ -23,6 +25,7 @@ mod publisher;
 #[cfg(feature = "read")]
 mod read;
 mod retry;
+mod runtime;
 mod store;
 #[cfg(feature = "publish")]
 mod upload;

@@ -12,6 +12,10 @@ use crate::store::{ObjectStart, Written};
 use crate::{Store, StoreError};
 
 /// An object that is being written. It appears whole when it is finished, or not at all.
+///
+/// A store keeps the parts of an upload until it is completed or aborted, and bills them. So an
+/// upload that fails is aborted here, and the owner of one that is given up for another reason
+/// calls [`Upload::abort`].
 #[derive(Debug)]
 pub(crate) struct Upload {
     store: Store,
@@ -59,10 +63,21 @@ impl Upload {
 
     /// Adds a piece. Its place in memory is free when it has been sent.
     pub(crate) async fn write(
-        &mut self,
+        mut self,
         bytes: Bytes,
         permit: OwnedSemaphorePermit,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Self, StoreError> {
+        match self.add(bytes, permit) {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                self.abort().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts to send a piece. Fails if one of those before has failed.
+    fn add(&mut self, bytes: Bytes, permit: OwnedSemaphorePermit) -> Result<(), StoreError> {
         match &mut self.state {
             UploadState::Whole(whole) => *whole = bytes,
             UploadState::Parts { upload, parts, len } => {
@@ -82,25 +97,33 @@ impl Upload {
     }
 
     /// Makes the object appear under its name.
-    pub(crate) async fn finish(self) -> Result<(), StoreError> {
+    pub(crate) async fn finish(mut self) -> Result<(), StoreError> {
+        let completed = self.complete().await;
+        if completed.is_err() {
+            self.abort().await;
+        }
+        completed
+    }
+
+    async fn complete(&mut self) -> Result<(), StoreError> {
         let Self { store, name, state, is_new_number } = self;
         match state {
-            UploadState::Whole(bytes) => write_whole(&store, &name, bytes).await,
-            UploadState::Parts { mut upload, mut parts, len } => {
+            UploadState::Whole(bytes) => write_whole(store, name, std::mem::take(bytes)).await,
+            UploadState::Parts { upload, parts, len } => {
                 while let Some(sent) = parts.join_next().await {
-                    joined(&store, &name, sent)?;
+                    joined(store, name, sent)?;
                 }
                 match upload.complete().await {
                     Ok(_) => Ok(()),
                     // If only the answer was lost, the object is there.
                     Err(error)
-                        if is_new_number
+                        if *is_new_number
                             && is_passing(&error)
-                            && store.len_of(&name).await? == Some(len) =>
+                            && store.len_of(name).await? == Some(*len) =>
                     {
                         Ok(())
                     }
-                    Err(error) => Err(store.upload_failed(&name, error)),
+                    Err(error) => Err(store.upload_failed(name, error)),
                 }
             }
         }
@@ -170,10 +193,7 @@ pub(crate) async fn upload_bytes(
         let piece = rest.split_to(piece_len.min(rest.len()));
         let place = Arc::clone(places).acquire_owned().await;
         let place = place.map_err(|_| StoreError::Internal("places in memory stay open"))?;
-        if let Err(error) = upload.write(piece, place).await {
-            upload.abort().await;
-            return Err(error);
-        }
+        upload = upload.write(piece, place).await?;
     }
     upload.finish().await
 }

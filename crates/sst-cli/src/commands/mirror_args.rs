@@ -17,7 +17,7 @@ pub(crate) struct MirrorArgs {
     #[arg(long)]
     replace: bool,
 
-    /// Read the tables and blobs that the target has, too, and copy those again that are damaged
+    /// Read the files that the target has, too, and copy those again that are damaged
     #[arg(long)]
     repair: bool,
 

@@ -47,6 +47,21 @@ fn a_certificate_goes_from_load_to_copies_and_merged_directories() {
     }
 }
 
+/// A family whose entries were all deleted has no tables. Its certificate says so, and a
+/// computation says the same.
+#[test]
+fn a_family_that_is_certified_as_empty_is_computed_as_empty() {
+    let scratch = Scratch::new();
+    let dir = scratch.path("db");
+    load(&dir, "a\tone\n", &["--certify"]);
+    load(&dir, "b\ttwo\n", &["--family", "1"]);
+    load(&dir, "b\t\\N\n", &["--family", "1", "--increment"]);
+    sst(&[&"merge", &dir, &"--in-place", &"--family", &"1", &"--certify"]).expect(0);
+    let stated = sst(&[&"certificate", &dir]).expect(0).text().to_owned();
+    assert!(stated.ends_with("  family 1, 0 entries, 0 bytes\n"), "{stated}");
+    assert_eq!(sst(&[&"certificate", &dir, &"--compute"]).expect(0).text(), stated);
+}
+
 #[test]
 fn what_differs_is_refused() {
     let scratch = Scratch::new();

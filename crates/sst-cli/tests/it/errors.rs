@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Scratch, join, names, repository, sst, sst_with_input, tables};
+use crate::harness::{Arg, Scratch, join, names, repository, scan, sst, sst_with_input, tables};
 
 #[test]
 fn wrong_usage_has_exit_code_three() {
@@ -169,4 +169,28 @@ fn a_full_disk_under_standard_output_is_an_error() {
 fn a_directory_that_cannot_be_made_is_named() {
     let args = ["load", "-", "/proc/sst-test", "--format", "tsv"];
     sst_with_input(&join(&[], &args), b"a\t1\n").expect_error(3, &["/proc/sst-test"]);
+}
+
+/// A process that makes the first commit of a directory was killed: there are files and a marker,
+/// and no `CURRENT`. Nothing is damaged, and the next load makes the first commit.
+#[test]
+fn a_directory_whose_first_commit_was_killed_has_no_commit() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\n");
+    fs::remove_file(db.join("CURRENT")).unwrap();
+    // Without the marker, `CURRENT` was lost.
+    sst(&[&"scan", &db]).expect_error(2, &["CURRENT"]);
+    fs::write(db.join(".first-commit"), "").unwrap();
+    let key: Arg<'_> = &"a";
+    for (command, more) in
+        [("scan", None), ("get", Some(key)), ("log", None), ("certificate", None), ("verify", None)]
+    {
+        let args: Vec<Arg<'_>> = [&command as Arg<'_>, &db].into_iter().chain(more).collect();
+        sst(&args).expect_error(3, &["first commit"]);
+    }
+    let error = sst(&[&"scan", &db, &"--json"]).expect(3).stderr;
+    let error: serde_json::Value = serde_json::from_str(error.lines().last().unwrap()).unwrap();
+    assert_eq!(error["error"]["kind"], "not_a_directory_of_ours");
+    sst_with_input(&[&"load", &"-", &db, &"--format", &"tsv"], b"b\t2\n").expect(0);
+    assert_eq!(scan(&db), "b\t2\n");
 }

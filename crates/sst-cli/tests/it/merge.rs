@@ -284,3 +284,31 @@ fn auto_keeps_to_its_limit_of_bytes_and_to_one_directory() {
     sst(&[&"merge", &db, &"--auto", &"--in-place"]).expect(3);
     sst(&[&"merge", &scratch.path("none"), &"--auto"]).expect_error(3, &["none"]);
 }
+
+/// A merge was killed right after its commit, before it removed what it had replaced. The next one
+/// finds nothing to merge, and leaves the directory as the killed one would have.
+#[test]
+fn a_merge_with_nothing_to_do_removes_what_a_killed_one_has_left() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\n");
+    for row in ["b\t2\n", "c\t3\n"] {
+        append(&db, row);
+    }
+    let before = scratch.copy_of(&db, "before");
+    sst(&[&"merge", &db, &"--in-place"]).expect(0);
+    let finished = names(&db);
+    for name in names(&before) {
+        if !db.join(&name).exists() {
+            fs::copy(before.join(&name), db.join(&name)).unwrap();
+        }
+    }
+    let killed = names(&db);
+    assert!(killed.len() > finished.len());
+    sst(&[&"merge", &db, &"--auto", &"--dry-run"]).expect(0);
+    assert_eq!(names(&db), killed);
+    sst(&[&"merge", &db, &"--auto"]).expect(0);
+    assert_eq!(names(&db), finished);
+    // The generation before the merge is still there.
+    sst(&[&"rollback", &db]).expect(0);
+    assert_eq!(map(&db), pairs(&[("a", "1"), ("b", "2")]));
+}

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use crate::harness::{Arg, Scratch, names, scan, sst, sst_with_input};
+use crate::harness::{Arg, Scratch, join, names, scan, sst, sst_with_input};
 
 fn url(path: &std::path::Path) -> String {
     format!("file://{}", path.display())
@@ -165,6 +165,10 @@ fn a_shard_answers_its_keys_and_refuses_others() {
         }
         assert_eq!(foreign.len(), refused);
         sst(&[&"merge", &copy, &"--in-place"]).expect_error(3, &["holds shard"]);
+        // A dry run refuses what the run refuses.
+        for more in [&["--auto"][..], &["--auto", "--dry-run"]] {
+            sst(&join(&[&"merge", &copy], more)).expect_error(3, &["holds shard"]);
+        }
     }
     assert_eq!(all.len(), 60);
     sst(&[&"pull", &bucket, &scratch.path("x"), &"--shard", &"2/2"]).expect_error(3, &["I/N"]);

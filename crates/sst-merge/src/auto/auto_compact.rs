@@ -27,6 +27,9 @@ pub fn plan_compaction(catalog: &Catalog, family: u32, policy: &MergePolicy) -> 
 /// It ends early where the policy wants the output of a merge to be merged again: a run of equal
 /// hashes is too long for a table, and its tables stay layers.
 ///
+/// If the policy wants nothing, no commit is made, and the files go that an earlier merge has left
+/// which was killed ([`Publisher::remove_leftover_files`]).
+///
 /// [`MergeOptions::cuts`] is ignored: plans have cuts of their own. `each` is called after each
 /// merge.
 ///
@@ -57,7 +60,7 @@ pub fn auto_compact(
         }
         // Tables of one merge overlap only in a run of equal hashes that was too long for one
         // table. To merge them once more would give the same tables.
-        if known.is_some_and(|known| merged.is_disjoint(&known)) {
+        if known.as_ref().is_some_and(|known| merged.is_disjoint(known)) {
             break;
         }
         known = Some(tables.iter().map(|table| table.sequence).collect());
@@ -68,6 +71,9 @@ pub fn auto_compact(
             .checked_sub(plan.bytes)
             .ok_or_else(|| MergeError::internal("a plan keeps to its limit"))?;
         each(&plan, &merged);
+    }
+    if known.is_none() {
+        publisher.remove_leftover_files()?;
     }
     Ok(())
 }

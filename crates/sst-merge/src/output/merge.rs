@@ -276,8 +276,9 @@ pub struct Compaction {
 /// unless a certificate shows that they do.
 ///
 /// Tombstones are dropped if no older table that stays may hold their hash: all of them if all
-/// tables take part. `None` if there is nothing to do: no table takes part. [`MergeOptions::older`]
-/// and [`MergeOptions::hashes`] are ignored.
+/// tables take part. `None` if there is nothing to do: no table takes part. Then the files go that
+/// an earlier merge has left which was killed ([`Publisher::remove_leftover_files`]).
+/// [`MergeOptions::older`] and [`MergeOptions::hashes`] are ignored.
 ///
 /// # Errors
 ///
@@ -298,6 +299,7 @@ pub fn compact(
     let of_family = catalog.tables.iter().filter(|table| table.family == family);
     let merged: HashSet<_> = of_family.take(newest).map(|table| table.sequence).collect();
     if merged.is_empty() {
+        publisher.remove_leftover_files()?;
         return Ok(None);
     }
     compact_tables(publisher, &catalog, family, &merged, options, reader, monitor).map(Some)

@@ -13,7 +13,9 @@ pub use commit_list::list_commits;
 #[cfg(feature = "publish")]
 pub(crate) use commit_list::{NumberedFiles, is_complete, numbered_files, older_commits};
 pub use remote_commit::RemoteCommit;
-pub(crate) use remote_commit::{CurrentObject, Described, MAX_CURRENT_LEN};
+#[cfg(feature = "mirror")]
+pub(crate) use remote_commit::checksum_of;
+pub(crate) use remote_commit::{CurrentObject, Described, MAX_CURRENT_LEN, identity_of};
 pub(crate) use remote_meta::{RemoteMeta, RemoteTable, SharedMeta};
 #[cfg(feature = "publish")]
 pub(crate) use swap::{Swap, replace_current};

@@ -101,7 +101,10 @@ impl CurrentObject {
 }
 
 /// The checksum in the trailer of a meta file.
-async fn checksum_of(store: &Store, sequence: SequenceNumber) -> Result<u32, StoreError> {
+pub(crate) async fn checksum_of(
+    store: &Store,
+    sequence: SequenceNumber,
+) -> Result<u32, StoreError> {
     let name = FileName { sequence, kind: FileKind::Meta }.to_string();
     let reader = ObjectReader::open(store, name).await?;
     let trailer = Trailer::parse(&reader.last_bytes(TRAILER_LEN).await?);

@@ -11,7 +11,7 @@ use sst_writer::{PublishError, PublisherOptions};
 
 use super::MirrorOptions;
 use super::mirror_report::Tidied;
-use super::target::blocking;
+use crate::blocking::blocking;
 use crate::{Store, StoreError};
 
 /// A directory that commits are copied to. It is locked.

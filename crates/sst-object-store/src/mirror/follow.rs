@@ -59,6 +59,7 @@ const fn may_pass(error: &StoreError) -> bool {
     matches!(
         error,
         StoreError::Request { .. }
+            | StoreError::Runtime { .. }
             | StoreError::NoCommit { .. }
             | StoreError::Changed { .. }
             | StoreError::Doubtful { .. }

@@ -8,7 +8,7 @@ use sst_writer::publish::ReplicaFile;
 use tokio::runtime::Handle;
 
 use super::gate::Gate;
-use super::target::blocking;
+use crate::blocking::blocking;
 use crate::check::FileCheck;
 use crate::{Store, StoreError};
 

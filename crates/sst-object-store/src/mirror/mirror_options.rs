@@ -23,8 +23,11 @@ pub struct MirrorOptions {
     pub replace: bool,
     /// Whether the files that the target has are read and verified, and copied again if their bytes
     /// are not those of their commit. Otherwise only those are copied again that are missing or
-    /// have another length. A damaged meta file is not repaired: its commit cannot be read, so copy
-    /// into a new place. Default: `false`.
+    /// have another length. Meta files of the target's newest commit are repaired, too, if the
+    /// source has them, and either another meta file of the target or their own last bytes state
+    /// their checksum: else it is not known that they are the source's, and only
+    /// [`MirrorOptions::replace`] allows it. The meta files of a shard are its own and are not
+    /// repaired: copy the shard into a new directory. Default: `false`.
     pub repair: bool,
     /// The shard to copy into a directory, instead of everything. Default: everything.
     pub shard: Option<ShardNumber>,

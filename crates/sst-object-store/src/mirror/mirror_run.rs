@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sst_format::meta_head::Shard;
 
 use super::gate::Gate;
+use super::meta_repair::{Repaired, repair_metas};
 use super::plan::Plan;
 use super::shard_run::copy_shard;
 use super::spoiled::{Commits, remove_spoiled};
@@ -149,10 +150,17 @@ async fn mirror_commit(
     options: &MirrorOptions,
     monitor: &Monitor,
 ) -> Result<MirrorReport, StoreError> {
+    let repaired = match options.repair {
+        true => repair_metas(source, commit, place, options, monitor).await?,
+        false => Repaired::default(),
+    };
+    // The target's newest commit has them, so the plans below count them as kept.
+    let of_commit = commit.metas().filter(|meta| repaired.has(meta.sequence)).count() as u64;
     let mut target = Target::open(place, options, monitor).await?;
     let newest = target.commit().await?;
     let before = newest.as_ref().map(RemoteCommit::identity);
     let mut report = MirrorReport::new(commit.identity(), before);
+    (report.copied_files, report.copied_bytes) = (repaired.files(), repaired.bytes());
     let is_changed = report.is_changed();
     if let Some(newest) = &newest
         && is_changed
@@ -166,7 +174,7 @@ async fn mirror_commit(
     let present = target.present().await?;
     let names = Plan::new(commit, newest_of, &present, target.store(), repair)?;
     if !is_changed && names.new_names().is_empty() {
-        report.kept_files = names.kept;
+        report.kept_files = names.kept - of_commit;
         report.set_tidied(target.end(None, options).await?);
         return Ok(report);
     }
@@ -176,6 +184,7 @@ async fn mirror_commit(
     let plan = Plan::new(commit, newest_of, &present, target.store(), repair)?;
     let commits = Commits { copied: commit, newest: newest.as_ref() };
     let target = transfer(source, target, plan, commits, options, monitor, &mut report).await?;
+    report.kept_files -= of_commit;
     report.set_tidied(target.end(is_changed.then_some(commit), options).await?);
     Ok(report)
 }

@@ -6,6 +6,7 @@ mod directory_target;
 mod follow;
 mod gate;
 mod local_copy;
+mod meta_repair;
 mod mirror_options;
 mod mirror_report;
 mod mirror_run;

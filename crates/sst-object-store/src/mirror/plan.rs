@@ -59,8 +59,7 @@ impl Plan {
         for (name, (file, described)) in files {
             match known.get(&name) {
                 Some((known, _)) if *known == file && present.get(&name) == Some(&file.len) => {
-                    // Reading the commit has verified the heads of its meta files, and they cannot
-                    // be replaced.
+                    // A repair has read and repaired the meta files before.
                     match repair && name.kind != FileKind::Meta {
                         true => plan.unverified.push(PlannedFile { file, described }),
                         false => plan.kept += 1,

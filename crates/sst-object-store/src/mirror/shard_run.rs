@@ -18,8 +18,9 @@ use super::mirror_run::{check_held, conflict, transfer};
 use super::plan::Plan;
 use super::shard_meta::{ShardMeta, build};
 use super::spoiled::Commits;
-use super::target::{Target, blocking};
+use super::target::Target;
 use super::{MirrorOptions, MirrorReport, ShardNumber};
+use crate::blocking::blocking;
 use crate::commit::{Described, RemoteMeta, RemoteTable, SharedMeta};
 use crate::{CommitFile, FileIdentity, Monitor, Place, RemoteCommit, Store, StoreError};
 

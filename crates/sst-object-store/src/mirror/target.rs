@@ -13,6 +13,7 @@ use super::bucket_target::BucketTarget;
 use super::directory_target::{DirectoryTarget, append};
 use super::gate::Permit;
 use super::mirror_report::Tidied;
+use crate::blocking::blocking;
 use crate::upload::Upload;
 use crate::{CommitFile, Place, RemoteCommit, Store, StoreError};
 
@@ -165,13 +166,7 @@ impl TargetFile {
                 drop(permit);
                 Ok(Self::Directory(file))
             }
-            Self::Bucket(mut upload) => match upload.write(bytes, permit).await {
-                Ok(()) => Ok(Self::Bucket(upload)),
-                Err(error) => {
-                    upload.abort().await;
-                    Err(error)
-                }
-            },
+            Self::Bucket(upload) => upload.write(bytes, permit).await.map(Self::Bucket),
         }
     }
 
@@ -189,12 +184,4 @@ impl TargetFile {
             upload.abort().await;
         }
     }
-}
-
-/// Runs a function that waits for the file system, away from the threads of the runtime.
-pub(super) async fn blocking<T: Send + 'static>(
-    run: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    let ended = StoreError::Internal("a function that was sent to another thread ends");
-    tokio::task::spawn_blocking(run).await.unwrap_or(Err(ended))
 }

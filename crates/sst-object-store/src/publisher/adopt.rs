@@ -16,6 +16,7 @@ use sst_reader::{
 use sst_writer::{EntryValue, WriteError, WriterOptions};
 
 use super::{AdoptOptions, FinishedObjectTable, ObjectCommit, ObjectTableWriter};
+use crate::blocking::blocking;
 use crate::commit::{CommitFile, Described};
 use crate::upload::Upload;
 use crate::{FileIdentity, Monitor, Place, RemoteCommit, Store, StoreError, StoreFiles};
@@ -50,14 +51,6 @@ struct Fragment {
     files: BTreeMap<FileName, (CommitFile, Described)>,
     /// Numbers here of the blobs that were copied, by their numbers in the fragment.
     copied: BTreeMap<BlobNumber, BlobNumber>,
-}
-
-/// Runs code that waits for files or answers away from the threads of the runtime.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    let ended = StoreError::Internal("a thread that reads a fragment ends");
-    tokio::task::spawn_blocking(work).await.map_err(|_| ended)?
 }
 
 impl Fragment {
@@ -278,12 +271,16 @@ impl ObjectCommit<'_> {
                 let from = from.to_string();
                 let bytes = fragment.store.read_range(&from, start..end, file.len).await?;
                 check.update(&bytes).map_err(|defect| defect.of(object()))?;
-                upload.write(bytes, place).await
+                Ok((bytes, place))
             };
-            if let Err(error) = piece.await {
-                upload.abort().await;
-                return Err(error);
-            }
+            let (bytes, place) = match piece.await {
+                Ok(piece) => piece,
+                Err(error) => {
+                    upload.abort().await;
+                    return Err(error);
+                }
+            };
+            upload = upload.write(bytes, place).await?;
             start = end;
         }
         if let Err(defect) = check.finish() {

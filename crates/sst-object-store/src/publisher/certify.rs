@@ -8,6 +8,7 @@ use sst_format::{SequenceNumber, SstMeta};
 use sst_reader::{Access, BlockCache, Catalog, ReaderOptions, SstSet};
 
 use super::ObjectCommit;
+use crate::blocking::blocking;
 use crate::{Monitor, Store, StoreError, StoreFiles};
 
 /// Room for blocks, in bytes. Walks do not use the cache, only the opening of a table does.
@@ -99,7 +100,6 @@ impl UnpublishedTables {
             let set = SstSet::from_catalog(catalog, family, &options);
             Ok(set.content_digest(&monitor)?)
         };
-        let ended = StoreError::Internal("a thread that reads a commit back ends");
-        tokio::task::spawn_blocking(read).await.map_err(|_| ended)?
+        blocking(read).await
     }
 }

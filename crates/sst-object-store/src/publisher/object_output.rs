@@ -8,6 +8,7 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_writer::file::{RemoteFile, RemoteOutput, Sink};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use super::ObjectPublisherOptions;
 use super::numbers::Numbers;
@@ -27,8 +28,16 @@ pub struct ObjectOutput {
     places: Arc<Semaphore>,
     piece_len: usize,
     runtime: Handle,
+    created: Arc<Mutex<Created>>,
+}
+
+/// What was written so far.
+#[derive(Debug, Default)]
+struct Created {
     /// The objects that are, or may be, there.
-    created: Arc<Mutex<Vec<FileName>>>,
+    names: Vec<FileName>,
+    /// Their uploads.
+    uploads: JoinSet<()>,
 }
 
 /// An object that is being written.
@@ -52,8 +61,8 @@ impl ObjectOutput {
         }
     }
 
-    /// The list is valid whenever its lock is free, so that of a thread that panicked is too.
-    fn created(&self) -> MutexGuard<'_, Vec<FileName>> {
+    /// The lists are valid whenever their lock is free, so those of a thread that panicked are too.
+    fn created(&self) -> MutexGuard<'_, Created> {
         self.created.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -69,14 +78,17 @@ impl ObjectOutput {
         Ok(())
     }
 
-    /// Removes all objects that were written, because nothing comes of them.
+    /// Removes all objects that were written, because nothing comes of them, and the parts of those
+    /// that were dropped before they were complete. Objects that are still being written are waited
+    /// for, so drop their writers first.
     ///
     /// # Errors
     ///
     /// [`StoreError::Request`]; garbage collection removes the rest.
     pub async fn discard(&self) -> Result<(), StoreError> {
-        let created = std::mem::take(&mut *self.created());
-        self.remove(&created).await
+        let Created { names, uploads } = std::mem::take(&mut *self.created());
+        uploads.join_all().await;
+        self.remove(&names).await
     }
 }
 
@@ -85,10 +97,14 @@ impl RemoteOutput for ObjectOutput {
         let next = self.numbers.next(SequenceNumber(0));
         let sequence = self.runtime.block_on(next).map_err(io::Error::other)?;
         let name = FileName { sequence, kind };
-        self.created().push(name);
-        let _in_runtime = self.runtime.enter();
         let places = Arc::clone(&self.places);
-        let sink = ObjectSink::start(&self.store, name.to_string(), self.piece_len, places);
+        let (sink, upload) = ObjectSink::new(&self.store, name.to_string(), self.piece_len, places);
+        let mut created = self.created();
+        created.names.push(name);
+        created.uploads.spawn_on(upload, &self.runtime);
+        // Those that have ended need not be waited for.
+        while created.uploads.try_join_next().is_some() {}
+        drop(created);
         Ok((sequence, Box::new(ObjectFile(sink))))
     }
 }

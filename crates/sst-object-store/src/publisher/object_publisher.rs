@@ -225,7 +225,9 @@ impl ObjectPublisher {
         let sequence = self.numbers.next(SequenceNumber(0)).await?;
         let name = FileName { sequence, kind: FileKind::Sst }.to_string();
         let piece_len = self.options.piece_len.max(1);
-        let sink = ObjectSink::start(&self.store, name, piece_len, Arc::clone(&self.places));
+        let places = Arc::clone(&self.places);
+        let (sink, upload) = ObjectSink::new(&self.store, name, piece_len, places);
+        tokio::spawn(upload);
         Ok(ObjectTableWriter::new(StreamingSstWriter::new(sink, options), sequence))
     }
 

@@ -1,5 +1,6 @@
 //! The output of a table writer: an object that is uploaded while it is written.
 
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
@@ -28,22 +29,23 @@ struct Piece {
 }
 
 impl ObjectSink {
-    /// Starts the upload of an object. `places` are places in memory for pieces.
-    pub(super) fn start(
+    /// An object and its upload, which has to be spawned. `places` are places in memory for pieces.
+    /// The upload ends when the object is finished, or dropped: then its parts are removed.
+    pub(super) fn new(
         store: &Store,
         name: String,
         piece_len: usize,
         places: Arc<Semaphore>,
-    ) -> Self {
+    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (pieces, receiver) = mpsc::channel(1);
         let (done, uploaded) = oneshot::channel();
         let store = store.clone();
-        tokio::spawn(async move {
+        let upload = async move {
             let result = upload(&store, name, receiver, places).await;
             // A writer that was dropped does not ask for the result.
             _ = done.send(result);
-        });
-        Self { buffer: BytesMut::new(), piece_len, pieces, uploaded }
+        };
+        (Self { buffer: BytesMut::new(), piece_len, pieces, uploaded }, upload)
     }
 
     fn send(&mut self, bytes: Bytes, is_last: bool) -> io::Result<()> {
@@ -94,16 +96,13 @@ async fn upload(
 ) -> Result<(), StoreError> {
     let mut upload: Option<Upload> = None;
     while let Some(Piece { bytes, is_last }) = pieces.recv().await {
-        let mut started = match upload.take() {
+        let started = match upload.take() {
             Some(started) => started,
             None => Upload::start(store, name.clone(), is_last).await?.of_new_number(),
         };
         let place = Arc::clone(&places).acquire_owned().await;
         let place = place.map_err(|_| StoreError::Internal("places in memory stay open"))?;
-        if let Err(error) = started.write(bytes, place).await {
-            started.abort().await;
-            return Err(error);
-        }
+        let started = started.write(bytes, place).await?;
         if is_last {
             return started.finish().await;
         }

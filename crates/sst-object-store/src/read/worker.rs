@@ -3,12 +3,9 @@
 use std::future::Future;
 use std::sync::mpsc;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
-use crate::StoreError;
-
-/// Threads that make requests. They wait for answers, so two of them serve many callers.
-const THREADS: usize = 2;
+use crate::{StoreError, runtime};
 
 /// A runtime of its own, so that callers need none, and may be on one.
 #[derive(Debug)]
@@ -16,8 +13,7 @@ pub(super) struct Worker(Option<Runtime>);
 
 impl Worker {
     pub(super) fn start() -> Result<Self, StoreError> {
-        let runtime = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
-        runtime.map(Some).map(Self).map_err(|source| StoreError::Runtime { source })
+        runtime::start().map(Some).map(Self)
     }
 
     /// Runs a task, and does not wait for it.

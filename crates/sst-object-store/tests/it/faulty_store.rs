@@ -30,9 +30,12 @@ pub(crate) enum Fault {
     WrongVersion,
     /// Its answer comes after the time-out.
     Late,
+    /// If it writes or removes, the answer is that there is no such object. Others succeed.
+    NotFound,
 }
 
 impl Fault {
+    /// Those that a store has at any time.
     pub(crate) const ALL: [Self; 5] =
         [Self::Before, Self::After, Self::HalfBody, Self::WrongVersion, Self::Late];
 }
@@ -50,10 +53,33 @@ struct Requests {
     count: AtomicUsize,
     failing: usize,
     fault: Fault,
+    uploads: UploadCounts,
+}
+
+/// Counts of uploads in parts.
+#[derive(Debug, Default)]
+struct UploadCounts {
+    /// Those of which the client knows.
+    started: AtomicUsize,
+    completed: AtomicUsize,
+    aborted: AtomicUsize,
+}
+
+/// What became of the uploads in parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Uploads {
+    /// Those whose parts the store would keep for ever.
+    pub(crate) open: usize,
+    pub(crate) completed: usize,
+    pub(crate) aborted: usize,
 }
 
 fn lost() -> Error {
     Error::Generic { store: "faulty", source: "503 Slow Down".into() }
+}
+
+fn not_found() -> Error {
+    Error::NotFound { path: "an upload".into(), source: "404 Not Found: NoSuchUpload".into() }
 }
 
 impl Requests {
@@ -68,6 +94,7 @@ impl Requests {
         match self.next() {
             None => request.await,
             Some(Fault::Before) => Err(lost()),
+            Some(Fault::NotFound) => Err(not_found()),
             Some(Fault::Late) => {
                 let answer = request.await;
                 tokio::time::sleep(Duration::from_secs(10_000)).await;
@@ -84,8 +111,21 @@ impl Requests {
 impl FaultyStore {
     /// Makes request number `failing` fail, counted from 0.
     pub(crate) fn new(inner: Arc<InMemory>, failing: usize, fault: Fault) -> Self {
-        let requests = Arc::new(Requests { count: AtomicUsize::new(0), failing, fault });
+        let requests = Arc::new(Requests {
+            count: AtomicUsize::new(0),
+            failing,
+            fault,
+            uploads: UploadCounts::default(),
+        });
         Self { inner, requests }
+    }
+
+    /// The uploads in parts so far.
+    pub(crate) fn uploads(&self) -> Uploads {
+        let UploadCounts { started, completed, aborted } = &self.requests.uploads;
+        let [started, completed, aborted] =
+            [started, completed, aborted].map(|count| count.load(Ordering::SeqCst));
+        Uploads { open: started - completed - aborted, completed, aborted }
     }
 
     /// Whether there was a request that failed.
@@ -126,7 +166,9 @@ impl ObjectStore for FaultyStore {
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         let upload = self.requests.run(self.inner.put_multipart_opts(location, options)).await?;
-        Ok(Box::new(FaultyUpload { inner: upload, requests: Arc::clone(&self.requests) }))
+        self.requests.uploads.started.fetch_add(1, Ordering::SeqCst);
+        let requests = Arc::clone(&self.requests);
+        Ok(Box::new(FaultyUpload { inner: upload, requests, is_open: true }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -134,6 +176,7 @@ impl ObjectStore for FaultyStore {
             return self.inner.get_opts(location, options).await;
         };
         match fault {
+            Fault::NotFound => self.inner.get_opts(location, options).await,
             Fault::Before | Fault::After => Err(lost()),
             Fault::HalfBody => {
                 let retried = options.clone();
@@ -163,6 +206,7 @@ impl ObjectStore for FaultyStore {
         match self.requests.next() {
             None => self.inner.delete_stream(locations),
             Some(Fault::Before) => futures_util::stream::once(async { Err(lost()) }).boxed(),
+            Some(Fault::NotFound) => futures_util::stream::once(async { Err(not_found()) }).boxed(),
             Some(_) => {
                 let deleted = self.inner.delete_stream(locations);
                 deleted.then(|_| async { Err(lost()) }).boxed()
@@ -172,7 +216,7 @@ impl ObjectStore for FaultyStore {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         match self.requests.next() {
-            None => self.inner.list(prefix),
+            None | Some(Fault::NotFound) => self.inner.list(prefix),
             // The first page has come, the second is lost.
             Some(_) => {
                 let lost = futures_util::stream::once(async { Err(lost()) });
@@ -195,6 +239,21 @@ impl ObjectStore for FaultyStore {
 struct FaultyUpload {
     inner: Box<dyn MultipartUpload>,
     requests: Arc<Requests>,
+    /// Whether it was neither completed nor aborted.
+    is_open: bool,
+}
+
+/// Ends an upload, and counts it if that happens.
+async fn end<T>(
+    request: impl Future<Output = Result<T>>,
+    is_open: &mut bool,
+    count: &AtomicUsize,
+) -> Result<T> {
+    let answer = request.await?;
+    if std::mem::take(is_open) {
+        count.fetch_add(1, Ordering::SeqCst);
+    }
+    Ok(answer)
 }
 
 #[async_trait]
@@ -205,12 +264,12 @@ impl MultipartUpload for FaultyUpload {
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        let Self { inner, requests } = self;
-        requests.run(inner.complete()).await
+        let Self { inner, requests, is_open } = self;
+        requests.run(end(inner.complete(), is_open, &requests.uploads.completed)).await
     }
 
     async fn abort(&mut self) -> Result<()> {
-        let Self { inner, requests } = self;
-        requests.run(inner.abort()).await
+        let Self { inner, requests, is_open } = self;
+        requests.run(end(inner.abort(), is_open, &requests.uploads.aborted)).await
     }
 }

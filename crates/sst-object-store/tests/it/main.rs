@@ -22,6 +22,8 @@ mod lineage;
 #[cfg(test)]
 mod lost_answers;
 #[cfg(test)]
+mod meta_repair;
+#[cfg(test)]
 mod mirrors;
 #[cfg(test)]
 mod publishing;

@@ -237,7 +237,7 @@ async fn a_reader_of_a_store_that_fails_has_the_entries_or_an_error() {
                     let is_typed = match fault {
                         Fault::Before | Fault::After => is_throttled,
                         Fault::WrongVersion => is_changed,
-                        Fault::HalfBody | Fault::Late => true,
+                        Fault::HalfBody | Fault::Late | Fault::NotFound => true,
                     };
                     assert!(is_typed, "{fault:?} of request {failing}: {error:?}");
                     assert!(attempts == 1 || fault == Fault::WrongVersion, "{error:?}");

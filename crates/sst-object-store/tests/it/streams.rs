@@ -31,7 +31,8 @@ fn options() -> BulkOptions {
     BulkOptions::default().max_table_entries(200).blob_threshold(5000).threads(2)
 }
 
-fn entries(store_copy: &std::path::Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
+/// The entries of a directory.
+pub(crate) fn entries(store_copy: &std::path::Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let set = SstSet::open(store_copy, &ReaderOptions::default()).unwrap();
     let found = set.iter().map(|entry| {
         let key = entry.unwrap().key.to_vec();

@@ -196,6 +196,36 @@ impl Publisher {
         Ok(not_removed)
     }
 
+    /// Removes the files that serve nothing: neither the newest commit needs them, nor any earlier
+    /// one of which all files are there, nor a claim in its grace. These are files that a process
+    /// has left that was killed after its commit, while it removed what that replaced.
+    ///
+    /// No generation goes, however many the options keep: each that a rollback could return to
+    /// before, it can return to afterwards. Of commits that merges have replaced, those stay that
+    /// are within the grace period. For example, a merge that finds nothing to do calls this, since
+    /// no commit follows that would tidy up. Files that could not be removed are added to
+    /// [`Publisher::not_removed`]. O(number of files).
+    ///
+    /// # Errors
+    ///
+    /// As [`Publisher::remove_obsolete_files`]. [`PublishError::Poisoned`].
+    pub fn remove_leftover_files(&mut self) -> Result<(), PublishError> {
+        self.check_usable()?;
+        let (complete, unread) = Retention::of_complete(
+            &*self.file_system,
+            &self.directory,
+            &self.state,
+            &self.present,
+            &self.options,
+            &mut self.metas,
+        );
+        let retention = std::mem::replace(&mut self.retention, complete);
+        let not_removed = self.remove_unneeded();
+        self.retention = retention;
+        self.not_removed.extend(not_removed?.into_iter().chain(unread));
+        Ok(())
+    }
+
     /// Ends the claims of all tasks of a job, and removes their files that no commit names.
     pub(crate) fn end_claims_of(&mut self, job: JobId) -> Result<Vec<FileError>, PublishError> {
         let file_system = Arc::clone(&self.file_system) as Arc<dyn FileSystem>;

@@ -168,8 +168,7 @@ impl Replica {
             // The files stay if no commit follows, and so must the marker.
             marker.pin();
         }
-        let file = AtomicFile::replacing(file_system, path)?.name_synced_later();
-        Ok(ReplicaFile { file, waiting: 0 })
+        Ok(ReplicaFile::new(AtomicFile::replacing(file_system, path)?))
     }
 
     /// Removes files that the newest commit does not have, and makes it durable that they are gone:
@@ -323,7 +322,7 @@ impl Replica {
         if !named.is_empty() {
             let path = self.path(name);
             let file = AtomicFile::replacing(Arc::clone(&file_system), &path)?;
-            let mut file = ReplicaFile { file: file.name_synced_later(), waiting: 0 };
+            let mut file = ReplicaFile::new(file);
             file.write(DelFile::encode(named.iter().copied()))?;
             file.finish()?;
         } else if has_own {
@@ -348,6 +347,11 @@ pub struct ReplicaFile {
 const SYNC_LEN: u64 = 4 << 20;
 
 impl ReplicaFile {
+    /// A file whose name is made durable by a sync of the directory.
+    pub(crate) fn new(file: AtomicFile) -> Self {
+        Self { file: file.name_synced_later(), waiting: 0 }
+    }
+
     /// Appends bytes. There is no buffer: write large pieces.
     ///
     /// # Errors

@@ -110,6 +110,32 @@ impl Retention {
         }
     }
 
+    /// Every commit before `newest` of which all files are there, whatever the options say about
+    /// their number. A commit that a merge has replaced is no generation, so that only the grace
+    /// period of the options keeps its files.
+    pub(crate) fn of_complete(
+        file_system: &dyn FileSystem,
+        directory: &Path,
+        newest: &DirectoryState,
+        files: &BTreeSet<FileName>,
+        options: &PublisherOptions,
+        known: &mut KnownMetas,
+    ) -> (Self, Option<FileError>) {
+        let options = options.clone().keep_generations(usize::MAX);
+        let (mut retention, unread) =
+            Self::load(file_system, directory, newest, files, &options, known);
+        for replaced in &mut retention.replaced {
+            let mut needed = replaced.state.files().into_iter();
+            let is_complete =
+                needed.all(|file| file.kind == FileKind::Del || files.contains(&file));
+            replaced.keeps_only_metas |= !is_complete;
+        }
+        let mut kept = retention.replaced.iter();
+        let count = kept.rposition(|replaced| !replaced.keeps_only_metas);
+        retention.replaced.truncate(count.map_or(0, |last| last + 1));
+        (retention, unread)
+    }
+
     /// Whether the files of a commit that must keep them are unknown.
     pub(crate) const fn is_incomplete(&self) -> bool {
         self.is_incomplete

@@ -89,6 +89,48 @@ fn as_many_generations_stay_as_asked_for() {
     assert_eq!(names(directory.path()), ["00000009.sst", "00000010.meta", "CURRENT"]);
 }
 
+/// A process was killed while it removed what its merge had replaced. What it has left goes, and
+/// every generation that is complete stays, however many the options keep.
+#[test]
+fn leftovers_of_a_killed_merge_go_and_generations_stay() {
+    for grace in [Duration::ZERO, Duration::from_secs(3600)] {
+        let directory = tempfile::tempdir().unwrap();
+        let all = PublisherOptions::default().keep_generations(9).keep_obsolete_files(true);
+        let mut publisher = open(directory.path(), all);
+        // Tables 1, 3, 5 and 7, each with a meta file. The first generation is incomplete.
+        for entries in 1..=3 {
+            commit(&mut publisher, entries, true);
+        }
+        commit(&mut publisher, 4, false);
+        let mut merge = publisher.begin();
+        merge.set_kind(CommitKind::Merge);
+        merge.replace_all();
+        let mut table = merge.create_table(WriterOptions::default()).unwrap();
+        table.add(([0], EntryValue::Inline(&[4]))).unwrap();
+        merge.add_table(table.finish().unwrap()).unwrap();
+        merge.publish(&Monitor::default()).unwrap();
+        drop(publisher);
+        std::fs::remove_file(directory.path().join("00000001.sst")).unwrap();
+        let before = complete(directory.path());
+        assert_eq!(before, [(10, 1), (8, 7), (6, 3), (4, 2)]);
+        let mut publisher = open(directory.path(), PublisherOptions::default().grace(grace));
+        publisher.remove_leftover_files().unwrap();
+        assert!(publisher.not_removed().is_empty());
+        // Table 7 was only in the commit that the merge has replaced.
+        let is_kept = !grace.is_zero();
+        assert_eq!(directory.path().join("00000007.sst").exists(), is_kept);
+        let expected: Vec<_> =
+            before.into_iter().filter(|(number, _)| *number != 8 || is_kept).collect();
+        assert_eq!(complete(directory.path()), expected);
+        assert!(!directory.path().join("00000002.meta").exists());
+        drop(publisher);
+        let kept = PublisherOptions::default().keep_generations(9);
+        let mut publisher = open(directory.path(), kept);
+        publisher.rollback(Some(SequenceNumber(4)), &Monitor::default()).unwrap();
+        assert_eq!(live(&publisher), [3].into());
+    }
+}
+
 #[test]
 fn increments_are_generations_too() {
     let directory = tempfile::tempdir().unwrap();

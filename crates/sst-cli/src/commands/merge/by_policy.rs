@@ -18,6 +18,21 @@ use crate::exit::Exit;
 use crate::output::{Output, counted};
 use crate::store::{read_catalog, reader_options};
 
+/// Removes what a merge has left that was killed. No commit follows that would do it.
+fn remove_leftovers(directory: &Path, args: &MergeArgs, context: Context) -> Result<(), CliError> {
+    check_directory(directory)?;
+    match Publisher::open(directory, publisher_options(args).create_directory(false)) {
+        Ok(mut publisher) => {
+            publisher.remove_leftover_files()?;
+            note_not_removed(publisher.not_removed(), context);
+            Ok(())
+        }
+        // Another writer is at work, and removes them itself.
+        Err(PublishError::Locked { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Merges what a policy chooses, family by family.
 pub(super) fn compact_by_policy(args: &MergeArgs, context: Context) -> Result<Exit, CliError> {
     let [directory] = args.inputs.as_slice() else {
@@ -33,6 +48,9 @@ pub(super) fn compact_by_policy(args: &MergeArgs, context: Context) -> Result<Ex
     let plans = families.iter().map(|&family| (family, plan_compaction(&catalog, family, &policy)));
     let plans: Vec<_> = plans.filter(|(_, plans)| !plans.is_empty()).collect();
     if plans.is_empty() {
+        if !args.dry_run {
+            remove_leftovers(directory, args, context)?;
+        }
         context.note(format_args!("{}: there is nothing to merge", directory.display()));
         return Ok(Exit::Success);
     }

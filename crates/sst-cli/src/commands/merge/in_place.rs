@@ -55,6 +55,7 @@ pub(super) fn compact_directory(args: &MergeArgs, context: Context) -> Result<Ex
         done += 1;
     }
     if done == 0 {
+        note_not_removed(publisher.not_removed(), context);
         context.note(format_args!("{}: there are no tables to merge", directory.display()));
     }
     Ok(Exit::Success)
