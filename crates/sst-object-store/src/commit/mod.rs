@@ -15,7 +15,7 @@ pub(crate) use commit_list::{NumberedFiles, is_complete, numbered_files, older_c
 pub use remote_commit::RemoteCommit;
 #[cfg(feature = "mirror")]
 pub(crate) use remote_commit::checksum_of;
-pub(crate) use remote_commit::{CurrentObject, Described, MAX_CURRENT_LEN, identity_of};
+pub(crate) use remote_commit::{CurrentObject, Described, MAX_CURRENT_LEN};
 pub(crate) use remote_meta::{RemoteMeta, RemoteTable, SharedMeta};
 #[cfg(feature = "publish")]
 pub(crate) use swap::{Swap, replace_current};
