@@ -151,16 +151,16 @@ async fn mirror_commit(
     monitor: &Monitor,
 ) -> Result<MirrorReport, StoreError> {
     let repaired = match options.repair {
-        true => repair_metas(source, commit, place, options, monitor).await?,
-        false => Repaired::default(),
+        true => Some(repair_metas(source, commit, place, options, monitor).await?),
+        false => None,
     };
-    // The target's newest commit has them, so the plans below count them as kept.
-    let of_commit = commit.metas().filter(|meta| repaired.has(meta.sequence)).count() as u64;
     let mut target = Target::open(place, options, monitor).await?;
     let newest = target.commit().await?;
     let before = newest.as_ref().map(RemoteCommit::identity);
     let mut report = MirrorReport::new(commit.identity(), before);
-    (report.copied_files, report.copied_bytes) = (repaired.files(), repaired.bytes());
+    let repaired = repaired.as_ref();
+    report.copied_files = repaired.map_or(0, Repaired::files);
+    report.copied_bytes = repaired.map_or(0, Repaired::bytes);
     let is_changed = report.is_changed();
     if let Some(newest) = &newest
         && is_changed
@@ -170,21 +170,20 @@ async fn mirror_commit(
         check_held(&target, newest.shard(), commit.shard())?;
         return Err(conflict(source, &target, newest));
     }
-    let (newest_of, repair) = (newest.as_ref(), options.repair);
+    let newest_of = newest.as_ref();
     let present = target.present().await?;
-    let names = Plan::new(commit, newest_of, &present, target.store(), repair)?;
+    let names = Plan::new(commit, newest_of, &present, target.store(), repaired)?;
     if !is_changed && names.new_names().is_empty() {
-        report.kept_files = names.kept - of_commit;
+        report.kept_files = names.kept;
         report.set_tidied(target.end(None, options).await?);
         return Ok(report);
     }
     target.claim(&names.new_names(), commit, options).await?;
     // Looked at again: before the claim, others may have written.
     let present = target.present().await?;
-    let plan = Plan::new(commit, newest_of, &present, target.store(), repair)?;
+    let plan = Plan::new(commit, newest_of, &present, target.store(), repaired)?;
     let commits = Commits { copied: commit, newest: newest.as_ref() };
     let target = transfer(source, target, plan, commits, options, monitor, &mut report).await?;
-    report.kept_files -= of_commit;
     report.set_tidied(target.end(is_changed.then_some(commit), options).await?);
     Ok(report)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sst_format::file_name::{FileKind, FileName};
 
+use super::meta_repair::Repaired;
 use crate::commit::Described;
 use crate::{CommitFile, RemoteCommit, Store, StoreError};
 
@@ -30,7 +31,8 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Compares a commit with the newest commit of a target, and with the files that are there,
-    /// whose bytes a repair does not trust.
+    /// whose bytes a repair does not trust. `repaired` are the meta files that it has copied;
+    /// `None` without a repair.
     ///
     /// # Errors
     ///
@@ -40,9 +42,9 @@ impl Plan {
         newest: Option<&RemoteCommit>,
         present: &BTreeMap<FileName, u64>,
         target: &Store,
-        repair: bool,
+        repaired: Option<&Repaired>,
     ) -> Result<Self, StoreError> {
-        Self::of(commit.keyed_files(), newest, present, target, repair)
+        Self::of(commit.keyed_files(), newest, present, target, repaired)
     }
 
     /// [`Plan::new`] for some files of a commit.
@@ -51,7 +53,7 @@ impl Plan {
         newest: Option<&RemoteCommit>,
         present: &BTreeMap<FileName, u64>,
         target: &Store,
-        repair: bool,
+        repaired: Option<&Repaired>,
     ) -> Result<Self, StoreError> {
         // A target without a commit has no files that a commit vouches for.
         let known = newest.map_or_else(BTreeMap::new, RemoteCommit::keyed_files);
@@ -59,10 +61,13 @@ impl Plan {
         for (name, (file, described)) in files {
             match known.get(&name) {
                 Some((known, _)) if *known == file && present.get(&name) == Some(&file.len) => {
-                    // A repair has read and repaired the meta files before.
-                    match repair && name.kind != FileKind::Meta {
-                        true => plan.unverified.push(PlannedFile { file, described }),
-                        false => plan.kept += 1,
+                    match repaired {
+                        Some(_) if name.kind != FileKind::Meta => {
+                            plan.unverified.push(PlannedFile { file, described });
+                        }
+                        // It counts as copied. The repair has read the others, and kept them.
+                        Some(repaired) if repaired.has(name.sequence) => {}
+                        _ => plan.kept += 1,
                     }
                 }
                 // The target is damaged: the file was removed or cut.

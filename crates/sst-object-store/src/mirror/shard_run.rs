@@ -14,6 +14,7 @@ use sst_format::protection::BlobRecord;
 use sst_format::{BlobNumber, SequenceNumber};
 
 use super::blob_refs::blobs_of;
+use super::meta_repair::Repaired;
 use super::mirror_run::{check_held, conflict, transfer};
 use super::plan::Plan;
 use super::shard_meta::{ShardMeta, build};
@@ -70,7 +71,9 @@ pub(super) async fn copy_shard(
             report.kept_files = 0;
             let present = target.present().await?;
             let files = newest.keyed_files();
-            let plan = Plan::of(files, Some(newest), &present, target.store(), true)?;
+            // The meta files of a shard are its own, and not repaired.
+            let repaired = Some(&Repaired::default());
+            let plan = Plan::of(files, Some(newest), &present, target.store(), repaired)?;
             let commits = Commits { copied: newest, newest: Some(newest) };
             target = transfer(source, target, plan, commits, options, monitor, &mut report).await?;
         }
@@ -152,8 +155,9 @@ impl ShardRun<'_> {
         report: &mut MirrorReport,
     ) -> Result<Target, StoreError> {
         let present = target.present().await?;
-        let plan =
-            Plan::of(files, self.newest.as_ref(), &present, target.store(), self.options.repair)?;
+        let none = Repaired::default();
+        let (newest, repaired) = (self.newest.as_ref(), self.options.repair.then_some(&none));
+        let plan = Plan::of(files, newest, &present, target.store(), repaired)?;
         let commits = Commits { copied: self.commit, newest: self.newest.as_ref() };
         transfer(self.source, target, plan, commits, self.options, self.monitor, report).await
     }
