@@ -1,13 +1,16 @@
 //! `cargo xtask api`: compares the public items of the libraries with the lists in `docs/api`, so
 //! that a change of what users call is seen, and is in the diff of the change that makes it.
 //!
-//! `cargo-public-api` prints the items from rustdoc's JSON, which only a nightly compiler writes.
-//! Where one of them is missing, the chore prints NOT RUN.
+//! The items are read from rustdoc's JSON. Its format is not stable: the library that reads it
+//! knows one version, that of the compiler which `.ci/run` uses, and with another compiler the
+//! chore prints NOT RUN.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
 
 /// The libraries that others use.
 const LIBRARIES: [&str; 7] = [
@@ -23,18 +26,44 @@ const LIBRARIES: [&str; 7] = [
 /// The folder of the lists, relative to the root: a file for each library, an item in each line.
 const LISTS: &str = "docs/api";
 
+/// The version of rustdoc's JSON that `public-api` 0.52.0 reads: Rust 1.95 writes it.
+const FORMAT_VERSION: u32 = 57;
+
+/// Why a library was not compared with its list.
+enum Failure {
+    /// The compiler writes rustdoc's JSON in another version.
+    OtherCompiler(u32),
+    Other(String),
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self::Other(message)
+    }
+}
+
 /// Prints the items that came and went, and returns false if there are any. `bless` writes the
 /// lists anew instead.
 pub(crate) fn run(root: &Path, bless: bool) -> bool {
-    if let Some(missing) = missing_tool(root) {
-        println!("api: NOT RUN: {missing}");
-        return true;
-    }
+    let folder = match document(root) {
+        Ok(folder) => folder,
+        Err(error) => {
+            println!("api: {error}");
+            return false;
+        }
+    };
     let mut is_ok = true;
     for library in LIBRARIES {
-        match check(root, library, bless) {
+        match check(root, &folder, library, bless) {
             Ok(verdict) => println!("{library}: {verdict}"),
-            Err(error) => {
+            Err(Failure::OtherCompiler(version)) => {
+                println!(
+                    "api: NOT RUN: this compiler's rustdoc writes version {version} of its JSON, \
+                     and version {FORMAT_VERSION} is known, which Rust 1.95 writes"
+                );
+                return true;
+            }
+            Err(Failure::Other(error)) => {
                 is_ok = false;
                 println!("{library}: {error}");
             }
@@ -46,52 +75,72 @@ pub(crate) fn run(root: &Path, bless: bool) -> bool {
     is_ok
 }
 
-/// What this machine lacks.
-fn missing_tool(root: &Path) -> Option<&'static str> {
-    let works = |mut command: Command| {
-        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-        status.is_ok_and(|status| status.success())
-    };
-    let mut version = public_api(root);
-    version.arg("--version");
-    let mut compiler = Command::new("rustc");
-    compiler.args(["+nightly", "--version"]);
-    if !works(compiler) {
-        return Some("there is no nightly compiler (`rustup toolchain install nightly`)");
-    }
-    (!works(version)).then_some("`cargo install cargo-public-api --locked` was not done")
-}
-
-/// The program, with the nightly compiler.
-fn public_api(root: &Path) -> Command {
+/// Writes rustdoc's JSON of all libraries, and returns the folder where it lies.
+///
+/// The features are those of the gate "docs", so that what it has compiled serves here too.
+fn document(root: &Path) -> Result<PathBuf, String> {
     let mut command = Command::new("cargo");
-    // The variables of the cargo that started this program would choose its own compiler.
-    command.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN").env_remove("RUSTC");
-    command.args(["+nightly", "public-api"]).current_dir(root);
-    command
+    command.args(["doc", "--quiet", "--workspace", "--no-deps", "--all-features", "--lib"]);
+    // The script lets a stable rustdoc write JSON. As a variable of cargo itself, RUSTC_BOOTSTRAP
+    // would have dependencies compiled anew, whose build scripts ask for it.
+    command.env("RUSTDOC", root.join("xtask/rustdoc-json"));
+    command.env("RUSTDOCFLAGS", "-Z unstable-options --output-format json");
+    let status = command.current_dir(root).status();
+    match status {
+        Ok(status) if status.success() => Ok(target(root)?.join("doc")),
+        Ok(status) => Err(format!("{command:?}: {status}")),
+        Err(error) => Err(format!("{command:?}: {error}")),
+    }
 }
 
-fn check(root: &Path, library: &str, bless: bool) -> Result<String, String> {
-    let mut command = public_api(root);
-    // Three times: without the impls that every type has, and those that are derived.
-    command.args(["--package", library, "--all-features", "-sss"]);
-    let output = command.stderr(Stdio::inherit()).output();
-    let output = output.map_err(|error| format!("{command:?}: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("{command:?}: {}", output.status));
+/// The folder of what cargo builds, by cargo's own word.
+fn target(root: &Path) -> Result<PathBuf, String> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        target_directory: PathBuf,
     }
-    let now = String::from_utf8(output.stdout).map_err(|error| error.to_string())?;
+    let mut command = Command::new("cargo");
+    command.args(["metadata", "--format-version", "1", "--no-deps"]).current_dir(root);
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    let metadata = serde_json::from_slice::<Metadata>(&output.stdout);
+    metadata.map(|metadata| metadata.target_directory).map_err(|error| error.to_string())
+}
+
+fn check(root: &Path, folder: &Path, library: &str, bless: bool) -> Result<String, Failure> {
+    let now = items(&folder.join(format!("{}.json", library.replace('-', "_"))))?;
     let path = root.join(LISTS).join(format!("{library}.txt"));
+    let in_list = |error| format!("{}: {error}", path.display());
     if bless {
-        fs::write(&path, &now).map_err(|error| format!("{}: {error}", path.display()))?;
+        fs::write(&path, &now).map_err(in_list)?;
         return Ok(format!("{} items written", now.lines().count()));
     }
-    let before =
-        fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let before = fs::read_to_string(&path).map_err(in_list)?;
     match changes(&before, &now) {
         changes if changes.is_empty() => Ok(format!("{} items, as listed", now.lines().count())),
-        changes => Err(changes),
+        changes => Err(Failure::Other(changes)),
     }
+}
+
+/// The public items in a file of rustdoc, one in each line, without the impls that every type has,
+/// and without those that are derived.
+fn items(json: &Path) -> Result<String, Failure> {
+    #[derive(Deserialize)]
+    struct Version {
+        format_version: u32,
+    }
+    let in_json = |error: &dyn std::fmt::Display| format!("{}: {error}", json.display());
+    let text = fs::read(json).map_err(|error| in_json(&error))?;
+    let version = serde_json::from_slice::<Version>(&text).map_err(|error| in_json(&error))?;
+    if version.format_version != FORMAT_VERSION {
+        return Err(Failure::OtherCompiler(version.format_version));
+    }
+    let api = public_api::Builder::from_rustdoc_json(json)
+        .omit_blanket_impls(true)
+        .omit_auto_trait_impls(true)
+        .omit_auto_derived_impls(true)
+        .build()
+        .map_err(|error| in_json(&error))?;
+    Ok(api.items().map(|item| format!("{item}\n")).collect())
 }
 
 /// A line for each item that only one of two lists has.

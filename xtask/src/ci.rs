@@ -58,6 +58,8 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
         // The wheel, in an environment that it makes itself, or NOT RUN.
         gate("python", "python/check"),
         gate("docs", "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features"),
+        // With what the gate "docs" has compiled.
+        gate("public API", &optimized("xtask api")),
         gate("dependencies", &optimized("xtask dependencies")),
         // The command, and the oldest compiler, are checked without --brief.
         gate("platforms", &optimized("xtask platforms --brief")),

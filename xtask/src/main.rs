@@ -116,8 +116,8 @@ enum Chore {
     /// Checks the licences and sources of all packages, and looks for dependencies that no code
     /// uses.
     Dependencies,
-    /// Compares the public items of the libraries with the lists in docs/api. Needs a nightly
-    /// compiler and cargo-public-api, or prints NOT RUN.
+    /// Compares the public items of the libraries with the lists in docs/api. With a compiler
+    /// whose rustdoc is not that of Rust 1.95, prints NOT RUN.
     Api {
         /// Write the lists anew.
         #[arg(long)]
