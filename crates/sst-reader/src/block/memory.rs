@@ -266,7 +266,7 @@ impl<F: 'static> Clone for HeldBytes<'_, F> {
 
 /// Length of a cache line in bytes, near enough on every machine: a wrong one costs time, nothing
 /// else.
-const CACHE_LINE: usize = 64;
+pub(crate) const CACHE_LINE: usize = 64;
 
 /// Asks the processor to fetch the cache line of byte `at` of `bytes` and `REACH` lines to either
 /// side, while other work goes on.

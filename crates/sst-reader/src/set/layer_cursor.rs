@@ -76,28 +76,33 @@ impl<'s> LayerCursor<'s> {
         Ok(Some(self.current.insert(TableCursor::new(table?, self.hashes.clone())?)))
     }
 
-    /// Moves by one entry, into the next table where one ends. `false` behind the last one of the
+    /// As [`LayerCursor::step`], if that is easy; `false` means unknown.
+    #[inline(always)]
+    pub(super) fn step_in_live_block(&mut self) -> bool {
+        self.current.as_mut().is_some_and(TableCursor::step_in_live_block)
+    }
+
+    /// Moves by one entry, into the next table where one ends: to the next one that is no
+    /// tombstone, or to one in any case if `with_tombstones`. `false` behind the last one of the
     /// last table.
     ///
     /// The walk of a layer that is the only one: it needs no hashes. [`LayerCursor::lend_stepped`]
-    /// or [`LayerCursor::owned_stepped`] gives the entry.
-    #[inline]
-    pub(super) fn step(&mut self) -> Result<bool, ReadError> {
+    /// or [`LayerCursor::owned_entry`] gives the entry.
+    pub(super) fn step(&mut self, with_tombstones: bool) -> Result<bool, ReadError> {
         if let Some(cursor) = &mut self.current
-            && cursor.step()?
+            && cursor.step_live(with_tombstones)?
         {
             return Ok(true);
         }
-        self.step_into_next_table()
+        self.step_into_next_table(with_tombstones)
     }
 
-    #[inline(never)]
-    fn step_into_next_table(&mut self) -> Result<bool, ReadError> {
+    fn step_into_next_table(&mut self, with_tombstones: bool) -> Result<bool, ReadError> {
         if self.current.as_ref().is_some_and(TableCursor::is_stopped) {
             return Ok(false);
         }
         while let Some(cursor) = self.open_next()? {
-            if cursor.step()? {
+            if cursor.step_live(with_tombstones)? {
                 return Ok(true);
             }
         }
@@ -116,15 +121,18 @@ impl<'s> LayerCursor<'s> {
 
     /// The current entry, to be kept. `is_stepped`: [`LayerCursor::step`] has moved to it, so it
     /// may be behind the last hash, where this gives `None`; else [`LayerCursor::advance`] has.
+    /// After an error the layer has no more entries.
     #[inline(always)]
     pub(super) fn owned_entry(
         &mut self,
         is_stepped: bool,
     ) -> Option<Result<IterEntry<'s>, ReadError>> {
+        let set = self.set;
+        let describe = |error| set.catalog().outdated_or(error);
         match &mut self.current {
-            Some(TableCursor::Borrowing(cursor)) => cursor.owned_entry(is_stepped),
-            Some(TableCursor::Owning(cursor)) => cursor.owned_entry(is_stepped),
-            None => Some(Err(no_entry(self.set))),
+            Some(TableCursor::Borrowing(cursor)) => cursor.owned_entry(is_stepped, describe),
+            Some(TableCursor::Owning(cursor)) => cursor.owned_entry(is_stepped, describe),
+            None => Some(Err(no_entry(set))),
         }
     }
 

@@ -105,8 +105,13 @@ impl<'a> SetCursor<'a> {
             Ok(false) => return Ok(None),
             Err(error) => return Err(self.fail(error)),
         }
+        // The layers stay in any case, since the entry would be lent from one of them.
         let entry = match (&mut self.layers[..], self.current) {
-            ([layer], _) => layer.lend_stepped(),
+            ([layer], _) => {
+                // Its cursor has ended itself if this is an error.
+                let entry = layer.lend_stepped();
+                return entry.map_err(|error| self.set.catalog().outdated_or(error));
+            }
             (layers, Some(CurrentKey { layer, .. })) => match layers.get_mut(layer) {
                 Some(layer) => layer.lend().map(Some),
                 None => Err(no_layer(self.set)),
@@ -114,8 +119,7 @@ impl<'a> SetCursor<'a> {
             (_, None) => Err(no_layer(self.set)),
         };
         entry.map_err(|error| {
-            // The walk is at its end, as after `fail`: no layer has a next entry. The layers stay,
-            // since the entry would be lent from them; the cursor of a single one has ended itself.
+            // The walk is at its end, as after `fail`: no layer has a next entry.
             self.tournament = Tournament::default();
             self.current = None;
             self.set.catalog().outdated_or(error)
@@ -130,15 +134,48 @@ impl<'a> SetCursor<'a> {
             Ok(false) => return None,
             Err(error) => return Some(Err(self.fail(error))),
         }
-        let is_only = self.layers.len() == 1;
-        let layer = if is_only { 0 } else { self.current.map_or(usize::MAX, |key| key.layer) };
-        let entry = match self.layers.get_mut(layer) {
-            Some(layer) => layer.owned_entry(is_only),
-            None => Some(Err(no_layer(self.set))),
+        let entry = match (&mut self.layers[..], self.current) {
+            // Not looked at here, since it would be copied. After an error its cursor has ended
+            // itself.
+            ([layer], _) => return layer.owned_entry(true),
+            (layers, Some(CurrentKey { layer, .. })) => match layers.get_mut(layer) {
+                Some(layer) => layer.owned_entry(false),
+                None => Some(Err(no_layer(self.set))),
+            },
+            (_, None) => Some(Err(no_layer(self.set))),
         };
-        match entry {
-            Some(Err(error)) => Some(Err(self.fail(error))),
-            entry => entry,
+        if matches!(entry, Some(Err(_))) {
+            // That ends the walk, as in `fail`.
+            self.layers.clear();
+        }
+        entry
+    }
+
+    /// Moves to the next entry that counts. `false` behind the last one.
+    #[inline(always)]
+    fn step(&mut self) -> Result<bool, ReadError> {
+        match &mut self.layers[..] {
+            // A set of one layer is walked in the way of its table.
+            [layer] => {
+                if layer.step_in_live_block() {
+                    return Ok(true);
+                }
+                self.step_slowly()
+            }
+            [_, _, ..] => self.step_merging(),
+            [] => self.step_slowly(),
+        }
+    }
+
+    /// [`SetCursor::step`] of a walk that has not begun, and of a single layer where that changes
+    /// from one block or table to the next, or may be at a tombstone.
+    #[inline(never)]
+    fn step_slowly(&mut self) -> Result<bool, ReadError> {
+        match &mut self.layers[..] {
+            // Newer entries of the same table hide none: there is no order to be found out.
+            [layer] => layer.step(self.with_tombstones),
+            _ if !self.is_started => self.start(),
+            _ => self.step_merging(),
         }
     }
 
@@ -150,24 +187,6 @@ impl<'a> SetCursor<'a> {
         self.set.catalog().outdated_or(error)
     }
 
-    /// Moves to the next entry that counts. `false` behind the last one.
-    #[inline]
-    fn step(&mut self) -> Result<bool, ReadError> {
-        if let [layer] = &mut self.layers[..] {
-            // Newer entries of the same table hide none: there is no order to be found out.
-            while layer.step()? {
-                if self.with_tombstones || !layer.is_tombstone()? {
-                    return Ok(true);
-                }
-            }
-            return Ok(false);
-        }
-        if !self.is_started {
-            return self.start();
-        }
-        self.step_merging()
-    }
-
     /// Opens the first table of each layer, and makes the first step.
     #[cold]
     fn start(&mut self) -> Result<bool, ReadError> {
@@ -177,7 +196,7 @@ impl<'a> SetCursor<'a> {
         let cursor = |layer| LayerCursor::new(set, layer, hashes.clone());
         self.layers = layers.map(cursor).collect::<Result<_, _>>()?;
         if self.layers.len() < 2 {
-            return if self.layers.is_empty() { Ok(false) } else { self.step() };
+            return if self.layers.is_empty() { Ok(false) } else { self.step_slowly() };
         }
         let first_hashes: Vec<_> =
             self.layers.iter_mut().map(LayerCursor::advance).collect::<Result<_, _>>()?;
@@ -187,7 +206,7 @@ impl<'a> SetCursor<'a> {
     }
 
     /// Moves to the next entry that counts of several layers.
-    #[inline]
+    #[inline(never)]
     fn step_merging(&mut self) -> Result<bool, ReadError> {
         let set = self.set;
         loop {

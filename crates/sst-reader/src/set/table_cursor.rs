@@ -33,9 +33,10 @@ impl OwningCursor {
     pub(super) fn owned_entry(
         &mut self,
         is_stepped: bool,
+        describe: impl FnOnce(ReadError) -> ReadError,
     ) -> Option<Result<IterEntry<'static>, ReadError>> {
         self.with_dependent_mut(|_, cursor| {
-            Some(cursor.owned_entry(is_stepped)?.map(IterEntry::into_owned))
+            Some(cursor.owned_entry(is_stepped, describe)?.map(IterEntry::into_owned))
         })
     }
 }
@@ -54,12 +55,22 @@ impl<'s> TableCursor<'s> {
         }
     }
 
-    /// Moves by one entry. `false` behind the last one of the last key block.
-    #[inline]
-    pub(super) fn step(&mut self) -> Result<bool, ReadError> {
+    /// As [`Cursor::step_in_live_block`], of a cursor that borrows its table.
+    #[inline(always)]
+    pub(super) fn step_in_live_block(&mut self) -> bool {
         match self {
-            Self::Borrowing(cursor) => cursor.step(),
-            Self::Owning(cell) => cell.with_dependent_mut(|_, cursor| cursor.step()),
+            Self::Borrowing(cursor) => cursor.step_in_live_block(),
+            Self::Owning(_) => false,
+        }
+    }
+
+    /// As [`Cursor::step_live`].
+    pub(super) fn step_live(&mut self, with_tombstones: bool) -> Result<bool, ReadError> {
+        match self {
+            Self::Borrowing(cursor) => cursor.step_live(with_tombstones),
+            Self::Owning(cell) => {
+                cell.with_dependent_mut(|_, cursor| cursor.step_live(with_tombstones))
+            }
         }
     }
 
@@ -68,7 +79,7 @@ impl<'s> TableCursor<'s> {
         self.cursor().is_stopped()
     }
 
-    /// Lends the entry to which [`TableCursor::step`] has moved; `None` behind the last hash.
+    /// Lends the entry to which [`TableCursor::step_live`] has moved; `None` behind the last hash.
     #[inline]
     pub(super) fn lend_stepped(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
         match self {

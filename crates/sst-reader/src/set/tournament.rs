@@ -24,6 +24,9 @@ use std::hint::select_unpredictable;
 /// While one source wins again and again, not even these matches are played: its next hash is
 /// compared with the lowest hash of all others.
 ///
+/// There are as many leaves as the next power of two, so that each source is as many matches away
+/// from the root: a processor foresees how often the loop of the matches runs.
+///
 /// # Examples
 ///
 /// ```
@@ -43,8 +46,8 @@ use std::hint::select_unpredictable;
 /// ```
 #[derive(Debug)]
 pub struct Tournament {
-    /// Inner node `n` has the children `2n` and `2n + 1`; source `i` of `k` is node `k + i`. Node 0
-    /// does not exist.
+    /// Inner node `n` has the children `2n` and `2n + 1`; of `k` leaves, a power of two, source `i`
+    /// is node `k + i`. Node 0 does not exist.
     losers: Box<[Contender]>,
     winner: Contender,
     /// A hash of the winner's source below this one wins without a match.
@@ -128,18 +131,22 @@ impl Tournament {
     /// # Errors
     ///
     /// Those of `tie`.
-    #[expect(clippy::indexing_slicing, reason = "there are twice as many nodes as sources")]
+    #[expect(clippy::indexing_slicing, reason = "there are twice as many nodes as leaves")]
     pub fn new<E>(
         hashes: &[Option<u64>],
         mut tie: impl FnMut(usize, usize) -> Result<Ordering, E>,
     ) -> Result<Self, E> {
         let over = Contender::new(0, None);
-        let leaves = (0..).zip(hashes).map(|(source, hash)| Contender::new(source, *hash));
+        let sources = (0..).zip(hashes).map(|(source, hash)| Contender::new(source, *hash));
+        let leaf_count = hashes.len().next_power_of_two();
         // The winners of all nodes: those of the inner ones are filled in from the last to the
-        // root.
-        let mut winners: Vec<_> = std::iter::repeat_n(over, hashes.len()).chain(leaves).collect();
-        let mut losers = vec![over; hashes.len()];
-        for node in (1..hashes.len()).rev() {
+        // root. A leaf without a source is one without entries, and is never asked about.
+        let mut winners = vec![over; 2 * leaf_count];
+        for (leaf, source) in winners.iter_mut().skip(leaf_count).zip(sources) {
+            *leaf = source;
+        }
+        let mut losers = vec![over; leaf_count];
+        for node in (1..leaf_count).rev() {
             let (left, right) = (winners[2 * node], winners[2 * node + 1]);
             let left_wins = left.beats(right, &mut tie)?;
             (winners[node], losers[node]) = if left_wins { (left, right) } else { (right, left) };
@@ -187,7 +194,7 @@ impl Tournament {
 
     /// Plays the matches of the winner's source again, from its leaf to the root.
     #[inline]
-    #[expect(clippy::indexing_slicing, reason = "a node is below the number of sources")]
+    #[expect(clippy::indexing_slicing, reason = "a node is below the number of leaves")]
     fn replay<E>(
         &mut self,
         hash: Option<u64>,
@@ -195,11 +202,10 @@ impl Tournament {
     ) -> Result<(), E> {
         let source = self.winner.source & !IS_OVER;
         let mut winner = Contender::new(source, hash);
-        let mut lowest_loser = u64::MAX;
-        let mut node = (self.losers.len() + self.winner.index()) / 2;
+        let first_node = (self.losers.len() + self.winner.index()) / 2;
+        let mut node = first_node;
         while node > 0 {
             let other = self.losers[node];
-            lowest_loser = lowest_loser.min(other.hash);
             let is_beaten = other.beats(winner, &mut tie)?;
             self.losers[node] = Contender {
                 hash: select_unpredictable(is_beaten, winner.hash, other.hash),
@@ -213,10 +219,21 @@ impl Tournament {
         }
         // A source that won all its matches met every node on its way, so it knows the lowest hash
         // of all others. A new winner does not: it plays its matches first.
-        let has_won_again = winner.source == source;
-        self.wins_below = if has_won_again { lowest_loser } else { 0 };
+        self.wins_below = if winner.source == source { self.lowest_loser(first_node) } else { 0 };
         self.winner = winner;
         Ok(())
+    }
+
+    /// The lowest hash of the losers from a node to the root.
+    #[expect(clippy::indexing_slicing, reason = "a node is below the number of leaves")]
+    fn lowest_loser(&self, first_node: usize) -> u64 {
+        let mut lowest = u64::MAX;
+        let mut node = first_node;
+        while node > 0 {
+            lowest = lowest.min(self.losers[node].hash);
+            node /= 2;
+        }
+        lowest
     }
 }
 

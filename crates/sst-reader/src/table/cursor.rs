@@ -23,6 +23,8 @@ struct Position<'a> {
     payload: Slice<'a>,
     /// The parsed start of the payload.
     layout: KeyBlockLayout,
+    /// Whether one of the entries may be a tombstone.
+    may_have_tombstones: bool,
 }
 
 impl Position<'_> {
@@ -36,6 +38,11 @@ impl Position<'_> {
     #[inline(always)]
     fn entry(&self, table: &StaticSortedFile) -> Result<KeyEntry<'_>, ReadError> {
         self.entry_at(self.entry, table)
+    }
+
+    #[inline(never)]
+    fn is_tombstone(&self, table: &StaticSortedFile) -> Result<bool, ReadError> {
+        Ok(self.entry(table)?.entry_type == EntryType::DELETED)
     }
 }
 
@@ -67,8 +74,7 @@ pub struct Cursor<'a> {
     last_hash: u64,
     /// Set by `skip_below`: the next step stays where it is.
     on_first: bool,
-    /// Why the walk is at its end; `None` if it is not.
-    end: Option<End>,
+    pace: Pace,
     /// Whether the last step left a key block: `left_key` is then the previous key.
     has_left_block: bool,
     /// Number of the key block to enter next, in the order of the index.
@@ -77,6 +83,23 @@ pub struct Cursor<'a> {
     ahead: ReadAhead,
     /// The last key of the key block that was left last.
     left_key: Vec<u8>,
+}
+
+/// How far a walk may go.
+#[derive(Default)]
+struct Pace {
+    /// Why it is at its end; `None` if it is not.
+    end: Option<End>,
+    /// The entries of the key block to which a step may go without a look at anything else are
+    /// those before this one. 0 where there are none, at the end, and if the next step stays.
+    quick_end: u32,
+}
+
+impl Pace {
+    /// Ends the walk.
+    const fn stop(&mut self, end: End) {
+        *self = Self { end: Some(end), quick_end: 0 };
+    }
 }
 
 /// Why a walk is at its end.
@@ -133,7 +156,7 @@ impl<'a> Cursor<'a> {
             hash: 0,
             last_hash,
             on_first: false,
-            end: None,
+            pace: Pace::default(),
             has_left_block: false,
             next_key_block: first_key_block,
             values: EnteredBlocks::default(),
@@ -147,6 +170,7 @@ impl<'a> Cursor<'a> {
         while let Some(entry) = self.next()? {
             if entry.hash >= first {
                 self.on_first = true;
+                self.pace.quick_end = 0;
                 break;
             }
         }
@@ -172,10 +196,10 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(crate) fn lend_stepped(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
         let Some(position) = &self.position else { return Err(no_position(self.table)) };
-        let entry = position.entry(self.table).inspect_err(|_| self.end = Some(End::OfWalk))?;
+        let entry = position.entry(self.table).inspect_err(|_| self.pace.stop(End::OfWalk))?;
         self.hash = entry_hash(&entry);
         if self.hash > self.last_hash {
-            self.end = Some(End::OfWalk);
+            self.pace.stop(End::OfWalk);
             return Ok(None);
         }
         let (table, values) = (self.table, &mut self.values);
@@ -183,9 +207,16 @@ impl<'a> Cursor<'a> {
     }
 
     /// Moves to the next entry and gives its hash. `None` behind the last one.
+    ///
+    /// For a walk over several tables, which comes back to this one after entries of the others:
+    /// the memory behind the entry is asked for now, since no processor sees by itself that so
+    /// many places are read one after the other.
     #[inline]
     pub(crate) fn advance(&mut self) -> Result<Option<u64>, ReadError> {
-        Ok(self.next()?.map(|entry| entry.hash))
+        Ok(self.next()?.map(|entry| {
+            entry.prefetch_next();
+            entry.hash
+        }))
     }
 
     /// The entry that the last [`Cursor::next`] gave, once more; `None` before the first and behind
@@ -197,7 +228,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub fn current(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
         match &self.position {
-            Some(position) if self.end.is_none() && !self.on_first => {
+            Some(position) if self.pace.end.is_none() && !self.on_first => {
                 let entry = position.entry(self.table)?;
                 let (table, values) = (self.table, &mut self.values);
                 Ok(Some(EntryRef::new(self.hash, entry, table, position.block, values)))
@@ -214,7 +245,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub fn current_key(&self) -> Result<Option<&[u8]>, ReadError> {
         match &self.position {
-            Some(position) if self.end.is_none() && !self.on_first => {
+            Some(position) if self.pace.end.is_none() && !self.on_first => {
                 position.entry(self.table).map(|entry| Some(entry.key))
             }
             _ => Ok(None),
@@ -245,26 +276,19 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(crate) fn is_tombstone(&self) -> Result<bool, ReadError> {
         let Some(position) = &self.position else { return Err(no_position(self.table)) };
-        if let Some(entry_type) = position.layout.common_type() {
-            return Ok(entry_type == EntryType::DELETED);
-        }
-        Ok(position.entry(self.table)?.entry_type == EntryType::DELETED)
+        Ok(position.may_have_tombstones && position.is_tombstone(self.table)?)
     }
 
     /// Whether the cursor is at its end because of an error, or of an entry behind the last hash.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.end == Some(End::OfWalk)
+        self.pace.end == Some(End::OfWalk)
     }
 
     /// Moves by one entry. `false` behind the last one of the last key block.
     #[inline]
     pub(crate) fn step(&mut self) -> Result<bool, ReadError> {
         match &mut self.position {
-            Some(position)
-                if position.entry + 1 < position.entry_count
-                    && !self.on_first
-                    && self.end.is_none() =>
-            {
+            Some(position) if position.entry + 1 < self.pace.quick_end => {
                 position.entry += 1;
                 self.has_left_block = false;
                 Ok(true)
@@ -273,76 +297,108 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// [`Cursor::step`] to the next entry, if that is in the key block and no tombstone is.
+    #[inline(always)]
+    pub(crate) fn step_in_live_block(&mut self) -> bool {
+        match &mut self.position {
+            Some(position)
+                if position.entry + 1 < self.pace.quick_end && !position.may_have_tombstones =>
+            {
+                position.entry += 1;
+                self.has_left_block = false;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// [`Cursor::step`] to the next entry that is no tombstone, or to one in any case if
+    /// `with_tombstones`.
+    #[inline]
+    pub(crate) fn step_live(&mut self, with_tombstones: bool) -> Result<bool, ReadError> {
+        while self.step()? {
+            if with_tombstones || !self.is_tombstone()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Moves to the first entry of the next key block. `false` if there is none.
     #[inline(never)]
     fn leave_key_block(&mut self) -> Result<bool, ReadError> {
         if std::mem::take(&mut self.on_first) {
+            self.pace.quick_end = self.position.as_ref().map_or(0, |position| position.entry_count);
             return Ok(true);
         }
-        if self.end.is_some() {
+        if self.pace.end.is_some() {
             return Ok(false);
         }
         self.has_left_block = self.position.is_some();
         if let Some(position) = &self.position {
-            let key = position.entry(self.table).inspect_err(|_| self.end = Some(End::OfWalk))?.key;
+            let key = position.entry(self.table).inspect_err(|_| self.pace.stop(End::OfWalk))?.key;
             self.left_key.clear();
             self.left_key.extend_from_slice(key);
         }
         if self.next_key_block >= self.table.key_block_count() {
-            self.end = Some(End::OfTable);
+            self.pace.stop(End::OfTable);
             return Ok(false);
         }
         let entered = enter_key_block(self.table, self.next_key_block, &mut self.ahead)
-            .inspect_err(|_| self.end = Some(End::OfWalk))?;
+            .inspect_err(|_| self.pace.stop(End::OfWalk))?;
+        self.pace.quick_end = entered.entry_count;
         self.position = Some(entered);
         self.next_key_block += 1;
         Ok(true)
     }
 
     /// The entry at the position, to be kept. `is_stepped`: [`Cursor::step`] has moved to it, so
-    /// its hash is not known yet, and it may be behind the last one, where this gives `None`.
+    /// its hash is not known yet, and it may be behind the last one, where this gives `None`. An
+    /// error ends the walk, and is returned as `describe` gives it.
     ///
-    /// Inlined into the iterators, and without a `Result` around each part: an entry that is passed
-    /// on in memory takes longer to copy than to make.
+    /// Inlined into the iterators, and without a `Result` around each part or a look at the one
+    /// that is returned: an entry that is passed on in memory takes longer to copy than to make.
     #[inline(always)]
     pub(crate) fn owned_entry(
         &mut self,
         is_stepped: bool,
+        describe: impl FnOnce(ReadError) -> ReadError,
     ) -> Option<Result<IterEntry<'a>, ReadError>> {
-        let Some(position) = &self.position else { return Some(Err(no_position(self.table))) };
-        let (block, payload) = (position.block, &position.payload);
-        let entry = match position.entry(self.table) {
-            Ok(entry) => entry,
-            Err(error) => {
-                self.end = Some(End::OfWalk);
-                return Some(Err(error));
-            }
-        };
-        if is_stepped {
-            self.hash = entry_hash(&entry);
-            if self.hash > self.last_hash {
-                self.end = Some(End::OfWalk);
-                return None;
-            }
-        }
-        let value = match entry.value_ref() {
-            Ok(ValueRef::Inline(value)) => match payload.clone_of_part(value) {
-                Some(value) => ReadValue::Value(value),
-                None => return Some(Err(self.table.not_in_its_block())),
-            },
-            Ok(value) => {
-                let fill = Fill::Bypass;
-                match self.table.kept_value(block, payload, value, fill, &mut self.values) {
-                    Ok(value) => value,
-                    Err(error) => return Some(Err(error)),
+        let error = 'failed: {
+            let Some(position) = &self.position else { break 'failed no_position(self.table) };
+            let (block, payload) = (position.block, &position.payload);
+            let entry = match position.entry(self.table) {
+                Ok(entry) => entry,
+                Err(error) => break 'failed error,
+            };
+            if is_stepped {
+                self.hash = entry_hash(&entry);
+                if self.hash > self.last_hash {
+                    self.pace.stop(End::OfWalk);
+                    return None;
                 }
             }
-            Err(error) => return Some(Err(self.table.corrupt(block, error))),
+            let value = match entry.value_ref() {
+                Ok(ValueRef::Inline(value)) => match payload.clone_of_part(value) {
+                    Some(value) => ReadValue::Value(value),
+                    None => break 'failed self.table.not_in_its_block(),
+                },
+                Ok(value) => {
+                    let fill = Fill::Bypass;
+                    match self.table.kept_value(block, payload, value, fill, &mut self.values) {
+                        Ok(value) => value,
+                        Err(error) => break 'failed error,
+                    }
+                }
+                Err(error) => break 'failed self.table.corrupt(block, error),
+            };
+            match payload.clone_of_part(entry.key) {
+                Some(key) => return Some(Ok(IterEntry { hash: self.hash, key, value })),
+                None => break 'failed self.table.not_in_its_block(),
+            }
         };
-        match payload.clone_of_part(entry.key) {
-            Some(key) => Some(Ok(IterEntry { hash: self.hash, key, value })),
-            None => Some(Err(self.table.not_in_its_block())),
-        }
+        self.pace.stop(End::OfWalk);
+        Some(Err(describe(error)))
     }
 }
 
@@ -363,7 +419,10 @@ fn enter_key_block<'a>(
     let (block, payload) = table.key_block_payload(number, Fill::Bypass)?;
     let key_block = table.parse_key_block(block, &payload)?;
     let (entry_count, layout) = (key_block.entry_count(), key_block.layout());
-    Ok(Position { block, entry: 0, entry_count, payload: payload.unguarded(), layout })
+    let may_have_tombstones =
+        layout.common_type().is_none_or(|of_all| of_all == EntryType::DELETED);
+    let payload = payload.unguarded();
+    Ok(Position { block, entry: 0, entry_count, payload, layout, may_have_tombstones })
 }
 
 /// One entry, handed out by [`Iter`]. It keeps its file and its blocks alive.
@@ -407,11 +466,7 @@ impl<'a> Iterator for Iter<'a> {
             Ok(false) => return None,
             Err(error) => return Some(Err(error)),
         }
-        let entry = self.cursor.owned_entry(true);
-        if matches!(entry, Some(Err(_))) {
-            self.cursor.end = Some(End::OfWalk);
-        }
-        entry
+        self.cursor.owned_entry(true, |error| error)
     }
 }
 
