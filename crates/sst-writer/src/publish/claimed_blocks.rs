@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +44,7 @@ impl ClaimedBlocks {
         if !has_claims(&**file_system, directory)? {
             return Ok(blocks);
         }
+        let temporaries = temporaries(&**file_system, directory)?;
         for first in claimed_blocks(&**file_system, directory)? {
             let Some(FoundClaim { text, age }) = find(&**file_system, directory, first)? else {
                 continue;
@@ -54,28 +55,43 @@ impl ClaimedBlocks {
                 blocks.end(file_system, directory, first, text)?;
             }
         }
-        blocks.remove_temporaries(&**file_system, directory, grace)?;
+        for path in temporaries {
+            let is_old = !blocks.is_in_force()
+                || age(&**file_system, &path)?.is_some_and(|age| age >= grace);
+            if is_old {
+                remove(&**file_system, &path)?;
+            }
+        }
         Ok(blocks)
     }
 
     /// Ends the claims of all tasks of a job, those included that were made since the directory was
-    /// opened.
+    /// opened, and removes temporary files if no task is at work any more. `own` are the blocks of
+    /// the publisher, which has no temporary file among them.
     pub(crate) fn end_job(
         &mut self,
         file_system: &Arc<dyn FileSystem>,
         directory: &Path,
         job: JobId,
+        own: &BTreeSet<u32>,
     ) -> Result<(), FileError> {
         if !has_claims(&**file_system, directory)? {
             return Ok(());
         }
+        let temporaries = temporaries(&**file_system, directory)?;
+        let mut others_work = false;
         for first in claimed_blocks(&**file_system, directory)? {
             let found = find(&**file_system, directory, first)?;
-            if let Some(FoundClaim { text, .. }) = found
-                && text.owner.map(JobId::of_owner) == Some(job)
-            {
+            let Some(FoundClaim { text, .. }) = found else { continue };
+            if text.owner.map(JobId::of_owner) == Some(job) {
                 self.end(file_system, directory, first, text)?;
+            } else {
+                others_work |= !text.is_done && !own.contains(&first);
             }
+        }
+        // The name of a temporary file does not tell whose it is.
+        if !others_work {
+            temporaries.iter().try_for_each(|path| remove(&**file_system, path))?;
         }
         Ok(())
     }
@@ -136,26 +152,14 @@ impl ClaimedBlocks {
         }
         Ok(())
     }
+}
 
-    /// Removes the temporary files of tasks that crashed. Tasks write under temporary names in the
-    /// folder of claims, where only their claims tell whether they are at work.
-    fn remove_temporaries(
-        &self,
-        file_system: &dyn FileSystem,
-        directory: &Path,
-        grace: Duration,
-    ) -> Result<(), FileError> {
-        let folder = directory.join(CLAIMS_FOLDER);
-        for name in list(file_system, &folder)?.iter().filter(|name| is_temporary(name)) {
-            let path = folder.join(name);
-            let is_old =
-                !self.is_in_force() || age(file_system, &path)?.is_some_and(|age| age >= grace);
-            if is_old {
-                remove(file_system, &path)?;
-            }
-        }
-        Ok(())
-    }
+/// The temporary files of tasks. They are in the folder of claims, where only claims tell whether
+/// tasks are at work: so list these files first. A task claims a number before it creates a file.
+fn temporaries(file_system: &dyn FileSystem, directory: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let folder = directory.join(CLAIMS_FOLDER);
+    let names = list(file_system, &folder)?;
+    Ok(names.iter().filter(|name| is_temporary(name)).map(|name| folder.join(name)).collect())
 }
 
 /// Reads a claim; `None` if it was released meanwhile.

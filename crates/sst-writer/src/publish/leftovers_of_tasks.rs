@@ -19,6 +19,9 @@ impl Publisher {
     /// or instead of one. For example, an executor was killed, and an attempt that was too slow has
     /// written the tables of another attempt once more.
     ///
+    /// Temporary files of tasks that were killed go, too, unless another job is at work in the
+    /// directory: nothing tells whose they are, so they go when that one ends.
+    ///
     /// An attempt that still runs finds [`PublishError::ClaimLost`] at its next file. Returns the
     /// errors of files that could not be removed, or of meta files that could not be read to find
     /// out; then the claims stay, and the next publisher tries again. O(number of files).

@@ -87,6 +87,13 @@ impl Numbers {
         self.last.fetch_max(number.0, Ordering::Relaxed);
     }
 
+    /// The first numbers of the blocks that are claimed.
+    pub(crate) fn claimed_blocks(&self) -> BTreeSet<u32> {
+        let held = self.claims.iter().map(|claims| claims.held.lock());
+        let held = held.map(|held| held.unwrap_or_else(PoisonError::into_inner));
+        held.flat_map(|held| held.iter().map(NumberClaim::first).collect::<Vec<_>>()).collect()
+    }
+
     /// Fails if a claim was lost, because the publisher took longer than the grace period of
     /// another.
     pub(crate) fn check(&self) -> Result<(), PublishError> {

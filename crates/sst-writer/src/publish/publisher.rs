@@ -229,7 +229,7 @@ impl Publisher {
     /// Ends the claims of all tasks of a job, and removes their files that no commit names.
     pub(crate) fn end_claims_of(&mut self, job: JobId) -> Result<Vec<FileError>, PublishError> {
         let file_system = Arc::clone(&self.file_system) as Arc<dyn FileSystem>;
-        self.claimed.end_job(&file_system, &self.directory, job)?;
+        self.claimed.end_job(&file_system, &self.directory, job, &self.numbers.claimed_blocks())?;
         Ok(remove_leftovers_of_tasks(&*file_system, &self.directory, &mut self.claimed)?)
     }
 

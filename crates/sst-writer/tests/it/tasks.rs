@@ -97,12 +97,42 @@ fn one_commit_names_the_files_of_many_tasks_and_the_rest_of_the_job_goes() {
     // The other job goes on.
     let mut publisher = open(directory);
     publish(&mut publisher, &[&of_other]);
+    assert_eq!(claims(directory), 1 + 1, "with a temporary file");
+    // The temporary file goes when no task can be at work any more.
     assert!(publisher.end_job(other).unwrap().is_empty());
+    assert_eq!(claims(directory), 1);
     assert_eq!(publisher.live_tables().count(), 1);
     drop(publisher);
-    // The temporary file goes when no task can be at work any more.
     drop(open(directory));
     assert_eq!((files(directory).len(), claims(directory)), (2, 0));
+}
+
+/// A driver is killed while its tasks write, and the job is run again.
+#[test]
+fn the_end_of_a_job_removes_the_temporary_files_of_tasks_that_were_killed() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let (job, other) = (JobId(7), JobId(8));
+    let kill = |job| {
+        let killed = task(directory, job);
+        std::mem::forget((killed.create_table(WriterOptions::default()).unwrap(), killed));
+    };
+    kill(job);
+    let mut publisher = open(directory);
+    publish(&mut publisher, &[]);
+    assert_eq!(claims(directory), 3, "of the publisher, of the task, and a temporary file");
+    assert!(publisher.end_job(job).unwrap().is_empty());
+    assert_eq!(claims(directory), 1);
+
+    // Another job is at work, whose file must stay.
+    kill(job);
+    let at_work = task(directory, other);
+    let table = at_work.create_table(WriterOptions::default()).unwrap();
+    assert!(publisher.end_job(job).unwrap().is_empty());
+    assert_eq!(claims(directory), 4, "of the publisher, of the task, and two temporary files");
+    drop((fill(table, 0), at_work));
+    assert!(publisher.end_job(other).unwrap().is_empty());
+    assert_eq!(claims(directory), 1);
 }
 
 #[test]
