@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use sst_format::content_digest::{CONTENT_DIGEST_LEN, ContentDigest};
 use sst_format::filter::FilterBytes;
@@ -65,9 +66,9 @@ pub(crate) fn spark_newest(
 #[pyfunction]
 pub(crate) fn spark_outline<'py>(
     py: Python<'py>,
-    report: &[u8],
+    report: PyBackedBytes,
 ) -> Result<Bound<'py, PyBytes>, Error> {
-    let mut report = TaskReport::from_bytes(report)?;
+    let mut report = TaskReport::from_owner(report)?;
     for table in &mut report.tables {
         table.meta.filter = FilterBytes::new([]);
     }
@@ -125,6 +126,8 @@ struct JobCommit {
 /// With `certify` the digests of the tasks become the certificate; an increment needs `contents`,
 /// the digests of each range of what will be live on top of commit `base`. With `check_base` it is
 /// a `ConflictError` if another commit than `base` is the newest.
+///
+/// The filters stay in the bytes of Python's `reports`: all of a large commit take gigabytes.
 #[pyfunction]
 #[pyo3(signature = (path, reports, *, job, mode, family = 0, certify = false, contents = None,
     base = None, check_base = false, keep_generations = 1))]
@@ -132,7 +135,7 @@ struct JobCommit {
 pub(crate) fn spark_commit(
     py: Python<'_>,
     path: &Bound<'_, PyAny>,
-    reports: Vec<Vec<u8>>,
+    reports: Vec<PyBackedBytes>,
     job: u32,
     mode: &str,
     family: u32,
@@ -146,7 +149,7 @@ pub(crate) fn spark_commit(
     let mode = Mode::of(mode)?;
     let content = contents.map(|contents| sum_of(&contents)).transpose()?;
     Observer::new(None)?.run(py, |monitor| {
-        let decoded = reports.iter().map(|report| TaskReport::from_bytes(report));
+        let decoded = reports.into_iter().map(TaskReport::from_owner);
         let commit = JobCommit {
             job: JobId(job),
             reports: decoded.collect::<Result<_, _>>()?,

@@ -19,12 +19,16 @@
 //! The number of a table is outside of its description: that of a single table has none.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
 
+use self_cell::self_cell;
 use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader};
 use sst_format::content_digest::{CONTENT_DIGEST_LEN, ContentDigest};
-use sst_format::meta_file::MetaFile;
+use sst_format::filter::FilterBytes;
+use sst_format::meta_file::{MetaFile, ProtectedParts};
 use sst_format::protection::BlobRecord;
-use sst_format::{BlobNumber, SequenceNumber, SstMeta};
+use sst_format::{BlobNumber, SequenceNumber, SstMeta, TableProtection};
 
 use super::task_report::{TaskReport, TaskTable};
 use crate::PublishError;
@@ -76,6 +80,21 @@ impl TaskReport {
     ///
     /// [`PublishError::TaskReport`] if they are not what [`TaskReport::to_bytes`] makes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PublishError> {
+        Self::from_owner(bytes.to_vec())
+    }
+
+    /// Parses the bytes of a report, and keeps them for its filters, as long as one of its tables
+    /// is kept. `report` must always return the same bytes. O(length); of memory it takes no more
+    /// than the headers of the blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`TaskReport::from_bytes`].
+    pub fn from_owner(
+        report: impl AsRef<[u8]> + Send + Sync + 'static,
+    ) -> Result<Self, PublishError> {
+        let report: ReportBytes = Arc::new(report);
+        let bytes = (*report).as_ref();
         let (content, stored) = bytes.split_last_chunk().ok_or(TaskReportDefect::Len)?;
         if content.first_chunk() != Some(MAGIC) {
             return Err(TaskReportDefect::Magic.into());
@@ -84,7 +103,7 @@ impl TaskReport {
         if stored != computed {
             return Err(TaskReportDefect::Checksum { stored, computed }.into());
         }
-        let mut rest = Rest(content);
+        let mut rest = Rest { bytes: content, start: 0 };
         rest.bytes(MAGIC.len())?;
         let (owner, family) = (u64::from_be_bytes(rest.array()?), rest.u32()?);
         let claims = rest.all(Rest::u32)?;
@@ -94,8 +113,8 @@ impl TaskReport {
             [1] => Some(ContentDigest::from_bytes(&rest.array::<CONTENT_DIGEST_LEN>()?)),
             _ => return Err(TaskReportDefect::Len.into()),
         };
-        let tables = rest.all(Rest::table)?;
-        if !rest.0.is_empty() {
+        let tables = rest.all(|rest| rest.table(&report))?;
+        if !rest.bytes.is_empty() {
             return Err(TaskReportDefect::Len.into());
         }
         let blob_digests = BTreeMap::new();
@@ -119,19 +138,51 @@ fn push_all<T>(
     Ok(())
 }
 
+/// The bytes of a report.
+type ReportBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+type Bytes<'a> = &'a [u8];
+
+self_cell!(
+    /// A part of a report, which it keeps.
+    struct Part {
+        owner: ReportBytes,
+        #[covariant]
+        dependent: Bytes,
+    }
+);
+
+impl Part {
+    fn of(report: &ReportBytes, range: Range<usize>) -> Result<Self, TaskReportDefect> {
+        Self::try_new(Arc::clone(report), |report| {
+            (**report).as_ref().get(range).ok_or(TaskReportDefect::Len)
+        })
+    }
+}
+
+impl AsRef<[u8]> for Part {
+    fn as_ref(&self) -> &[u8] {
+        self.borrow_dependent()
+    }
+}
+
 /// The bytes that are still to be parsed.
-struct Rest<'a>(&'a [u8]);
+struct Rest<'a> {
+    bytes: &'a [u8],
+    /// Where they start in the report.
+    start: usize,
+}
 
 impl<'a> Rest<'a> {
     fn bytes(&mut self, len: usize) -> Result<&'a [u8], TaskReportDefect> {
-        let (bytes, rest) = self.0.split_at_checked(len).ok_or(TaskReportDefect::Len)?;
-        self.0 = rest;
+        let (bytes, rest) = self.bytes.split_at_checked(len).ok_or(TaskReportDefect::Len)?;
+        *self = Self { bytes: rest, start: self.start + len };
         Ok(bytes)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], TaskReportDefect> {
-        let (array, rest) = self.0.split_first_chunk().ok_or(TaskReportDefect::Len)?;
-        self.0 = rest;
+        let (array, rest) = self.bytes.split_first_chunk().ok_or(TaskReportDefect::Len)?;
+        *self = Self { bytes: rest, start: self.start + N };
         Ok(*array)
     }
 
@@ -160,28 +211,37 @@ impl<'a> Rest<'a> {
         Ok(BlobRecord { number, file_size, header })
     }
 
-    fn table(&mut self) -> Result<TaskTable, TaskReportDefect> {
+    fn table(&mut self, report: &ReportBytes) -> Result<TaskTable, TaskReportDefect> {
         let sequence = SequenceNumber(self.u32()?);
         let blobs = self.all(|rest| rest.u32().map(BlobNumber))?;
         let len = u64::from_be_bytes(self.array()?);
         let len = usize::try_from(len).map_err(|_| TaskReportDefect::Len)?;
-        let meta = description(self.bytes(len)?)?;
+        let start = self.start;
+        let meta = description(self.bytes(len)?, start, report)?;
         Ok(TaskTable { sequence, meta, blobs, digest: None })
     }
 }
 
-/// The description of the only table of a meta file.
-fn description(bytes: &[u8]) -> Result<SstMeta, TaskReportDefect> {
+/// The description of the only table of a meta file, which starts at byte `start` of the report.
+fn description(
+    bytes: &[u8],
+    start: usize,
+    report: &ReportBytes,
+) -> Result<SstMeta, TaskReportDefect> {
     let meta = MetaFile::parse(bytes, crc32fast::hash).map_err(TaskReportDefect::Table)?;
     let tables = meta.described().map_err(TaskReportDefect::Table)?;
-    match tables.as_slice() {
-        [table] => {
-            let meta = table.description(bytes).map_err(TaskReportDefect::Table)?;
-            meta.validate().map_err(TaskReportDefect::Table)?;
-            Ok(meta)
+    let [table] = tables.as_slice() else { return Err(TaskReportDefect::Len) };
+    let filter = Part::of(report, start + table.filter.start..start + table.filter.end)?;
+    let protection = match &table.protection {
+        None => None,
+        Some(ProtectedParts { entry_count, block_headers }) => {
+            let headers = bytes.get(block_headers.clone()).ok_or(TaskReportDefect::Len)?;
+            Some(TableProtection::from_stored(*entry_count, headers))
         }
-        _ => Err(TaskReportDefect::Len),
-    }
+    };
+    let meta = table.record.description(FilterBytes::new(filter), protection);
+    meta.validate().map_err(TaskReportDefect::Table)?;
+    Ok(meta)
 }
 
 #[cfg(test)]
@@ -214,6 +274,21 @@ mod tests {
         let parsed = TaskReport::from_bytes(&report.to_bytes().unwrap()).unwrap();
         assert_eq!(format!("{parsed:?}"), format!("{report:?}"));
         assert_eq!(parsed.job(), crate::publish::JobId(0x0123_4567));
+    }
+
+    #[test]
+    fn filters_stay_in_the_bytes_of_a_report() {
+        let bytes: Arc<[u8]> = report().to_bytes().unwrap().into();
+        let parsed = TaskReport::from_owner(Arc::clone(&bytes)).unwrap();
+        assert_eq!(parsed.tables.len(), 2);
+        for table in &parsed.tables {
+            let filter = table.meta.filter.as_slice().as_ptr_range();
+            assert!(!filter.is_empty());
+            let all = bytes.as_ptr_range();
+            assert!(all.start <= filter.start && filter.end <= all.end);
+        }
+        drop(parsed);
+        assert_eq!(Arc::strong_count(&bytes), 1);
     }
 
     #[test]
