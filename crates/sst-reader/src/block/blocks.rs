@@ -22,6 +22,8 @@ use crate::{Corruption, FileLabel, ReadError};
 pub(crate) enum Fill {
     /// It does: another lookup is likely to ask for it.
     Cache,
+    /// It does, and its bytes were asked for if it was never read.
+    CacheAsked,
     /// It does not: a scan would push everything else out.
     Bypass,
 }
@@ -376,6 +378,8 @@ impl Blocks {
     pub(crate) fn load(&self, block: BlockIndex, fill: Fill) -> Result<Slice<'_>, ReadError> {
         match fill {
             Fill::Cache => self.prefetch_whole(block),
+            Fill::CacheAsked if self.is_verified(block) => self.prefetch_whole(block),
+            Fill::CacheAsked => {}
             // Scans ask for more than one block at once.
             Fill::Bypass => {}
         }
@@ -391,7 +395,7 @@ impl Blocks {
             Decoded::AsStored => decoder.copy(stored)?,
         };
         self.cache.count_load(stored.len(), payload.slice.len());
-        if fill == Fill::Cache {
+        if fill != Fill::Bypass {
             self.cache.insert(self.id, block, &payload, self.slots());
         }
         Ok(Slice::of_block(payload))

@@ -132,15 +132,18 @@ impl Blocks {
         self.byte_range(block).map(|range| range.len())
     }
 
-    /// Starts to read a block that will be looked up soon, if it was never read. Returns whether it
-    /// was not.
+    /// Whether a block was never read.
     #[inline]
-    pub(crate) fn prefetch_new(&self, block: BlockIndex) -> bool {
-        let is_new = !self.is_verified(block);
-        if is_new {
+    pub(crate) fn is_new(&self, block: BlockIndex) -> bool {
+        !self.is_verified(block)
+    }
+
+    /// Starts to read a block that will be looked up soon, if it was never read.
+    #[inline]
+    pub(crate) fn prefetch_new(&self, block: BlockIndex) {
+        if self.is_new(block) {
             self.prefetch_pages(block);
         }
-        is_new
     }
 }
 

@@ -181,7 +181,6 @@ impl SstSet {
             false => self.passed_filters(layer, keys, tally)?,
         };
         let mut all_hit = tally.filter_skips == in_range;
-        self.ask_for_blocks(layer, &passed, tally)?;
         // The first error is the one that is returned.
         let mut answered = Ok(());
         let mut answer_count = 0;
@@ -200,6 +199,9 @@ impl SstSet {
             }
         };
         let mut asked = Vec::with_capacity(passed.len());
+        // Those of tables of which most was never read.
+        let mut cold = Vec::new();
+        let (mut group_len, mut cold_group_len) = (1, 1);
         for run in passed.chunk_by(|(one, _), (next, _)| one == next) {
             let number = run.first().map(|(number, _)| *number);
             let table = number.and_then(|number| layer.tables().get(number));
@@ -207,7 +209,14 @@ impl SstSet {
             match table.open(self.opening(), tally)? {
                 TableInUse::Kept(file) => {
                     let filter = if is_late { table.filter(self.opening())? } else { None };
-                    asked.extend(run.iter().map(|(_, key)| AskedKey::new(file, *key, filter)));
+                    let keys = run.iter().map(|(_, key)| AskedKey::new(file, *key, filter));
+                    if file.blocks().is_mostly_new() {
+                        cold_group_len = file.group_len();
+                        cold.extend(keys);
+                    } else {
+                        group_len = file.group_len();
+                        asked.extend(keys);
+                    }
                 }
                 TableInUse::Shared(file) => {
                     let keys = run.iter().map(|(_, key)| *key);
@@ -217,7 +226,9 @@ impl SstSet {
                 }
             }
         }
-        let unexpected = LookupPipeline::default().lookup(&asked, &mut answer);
+        let mut pipeline = LookupPipeline::default();
+        let unexpected = pipeline.lookup(&cold, cold_group_len, &mut answer)
+            + pipeline.lookup(&asked, group_len, &mut answer);
         tally.tables_asked += passed.len() as u64;
         all_hit &= unexpected == 0;
         predictor.learn_of_many(passed.len(), all_hit);
@@ -279,34 +290,5 @@ impl SstSet {
             found.extend(table.map(|(number, _)| (number, *key)));
         }
         Ok(found)
-    }
-
-    /// Starts to read the blocks of keys that passed the filters of the tables with these numbers,
-    /// where most of a table was never read: first all key blocks, then all value blocks.
-    fn ask_for_blocks(
-        &self,
-        layer: &Layer,
-        passed: &[(usize, BatchKey<'_>)],
-        tally: &mut Tally,
-    ) -> Result<(), ReadError> {
-        let mut waiting = Vec::new();
-        let mut keys = Vec::new();
-        for run in passed.chunk_by(|(one, _), (next, _)| one == next) {
-            let table = run.first().and_then(|(number, _)| layer.tables().get(*number));
-            let table = table.ok_or_else(|| self.no_such_table())?;
-            if let TableInUse::Kept(file) = table.open(self.opening(), tally)?
-                && file.blocks().is_mostly_new()
-            {
-                keys.clear();
-                keys.extend(run.iter().map(|(_, key)| *key));
-                if file.ask_for_key_blocks(None, &keys) {
-                    waiting.push((file, keys.clone()));
-                }
-            }
-        }
-        for (file, keys) in waiting {
-            file.ask_for_value_blocks(None, &keys);
-        }
-        Ok(())
     }
 }

@@ -167,7 +167,7 @@ impl LoadedBlocks {
         if let Some(payload) = known {
             return Ok(payload.clone());
         }
-        let payload = blocks.payload(block, Fill::Cache)?.unguarded();
+        let payload = blocks.payload(block, Fill::CacheAsked)?.unguarded();
         let kept = payload.clone().into_owned();
         match block_use {
             BlockUse::Keys => self.last_keys = Some((table, block, kept)),

@@ -24,6 +24,12 @@ use crate::table::static_sorted_file::StaticSortedFile;
 /// open.
 const GROUP: usize = 16;
 
+/// The same of a table of which most was never read: a disk answers hundreds of requests in the
+/// time of a few, so all key blocks are asked for first, then all value blocks. Not more than this,
+/// since what was asked for must stay in memory until it is used: some 24 KiB for a key. Of objects
+/// in a store 64 MiB are held.
+const COLD_GROUP: usize = 2048;
+
 /// A key, and the table in which it is looked up.
 #[derive(Clone, Copy)]
 pub(crate) struct AskedKey<'a, 'k> {
@@ -41,6 +47,15 @@ impl<'a, 'k> AskedKey<'a, 'k> {
         filter: Option<&'a dyn Filter>,
     ) -> Self {
         Self { table, key, filter }
+    }
+
+    /// Starts to read the key block, if it was never read and the filter does not rule the key out.
+    #[inline]
+    fn prefetch_key_block(&self, block: BlockIndex) {
+        let blocks = self.table.blocks();
+        if blocks.is_new(block) && self.filter.is_none_or(|of| of.may_contain(self.key.hash)) {
+            blocks.prefetch_new(block);
+        }
     }
 }
 
@@ -67,9 +82,7 @@ impl StaticSortedFile {
     pub fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Result<Lookup<'_>, ReadError>> {
         let mut answers: Vec<_> = keys.iter().map(|_| None).collect();
         let keys = BatchKey::sorted(keys);
-        if self.ask_for_key_blocks(self.filter(), &keys) {
-            self.ask_for_value_blocks(self.filter(), &keys);
-        }
+        let group_len = self.group_len();
         let mut pipeline = LookupPipeline::default();
         let mut answer = |place: usize, found| {
             // A key has its place among the keys of the call.
@@ -81,7 +94,7 @@ impl StaticSortedFile {
         let expects_hit = predictor.expects_hit();
         let mut passed = Vec::with_capacity(GROUP);
         let mut all_hit = true;
-        for group in keys.chunks(GROUP) {
+        for group in keys.chunks(group_len) {
             passed.clear();
             match self.filter() {
                 None => passed.extend(group.iter().map(|key| AskedKey::new(self, *key, None))),
@@ -100,7 +113,7 @@ impl StaticSortedFile {
                     all_hit &= passed.len() == group.len();
                 }
             }
-            all_hit &= pipeline.lookup(&passed, &mut answer) == 0;
+            all_hit &= pipeline.lookup(&passed, group_len, &mut answer) == 0;
         }
         predictor.learn_of_many(keys.len(), all_hit);
         let answered = |answer: Option<_>| answer.unwrap_or_else(|| Err(self.no_answer()));
@@ -120,42 +133,12 @@ impl StaticSortedFile {
     ) {
         let keys: Vec<_> = keys.map(|key| AskedKey { table: self, key, filter: None }).collect();
         // No filter is asked, so none rules a key out.
-        _ = LookupPipeline::default().lookup(&keys, &mut answer);
+        _ = LookupPipeline::default().lookup(&keys, self.group_len(), &mut answer);
     }
 
-    /// Starts to read the key blocks of all keys, if the table is one of which most was never read.
-    /// Returns whether there are any to wait for.
-    ///
-    /// A group of [`GROUP`] keys asks for its blocks anyway, but a disk answers hundreds of
-    /// requests in the time of a few.
-    pub(crate) fn ask_for_key_blocks(
-        &self,
-        filter: Option<&dyn Filter>,
-        keys: &[BatchKey<'_>],
-    ) -> bool {
-        let mut last = None;
-        self.blocks().is_mostly_new()
-            && keys.iter().fold(false, |is_new, key| {
-                let number = self.key_index().key_block_of(key.hash);
-                let block = self.key_index().block(number);
-                // Keys of one block are neighbours.
-                if block == last || filter.is_some_and(|filter| !filter.may_contain(key.hash)) {
-                    return is_new;
-                }
-                last = block;
-                block.is_some_and(|block| self.blocks().prefetch_new(block)) || is_new
-            })
-    }
-
-    /// Starts to read the value blocks of all keys, whose key blocks were asked for.
-    pub(crate) fn ask_for_value_blocks(&self, filter: Option<&dyn Filter>, keys: &[BatchKey<'_>]) {
-        let mut loaded = LoadedBlocks::default();
-        for key in keys {
-            if filter.is_none_or(|filter| filter.may_contain(key.hash)) {
-                // The lookup that follows reports damage.
-                _ = self.found_anywhere(&self.located(key.hash).estimate, *key, &mut loaded);
-            }
-        }
+    /// How many keys of this table take each step together.
+    pub(crate) fn group_len(&self) -> usize {
+        if self.blocks().is_mostly_new() { COLD_GROUP } else { GROUP }
     }
 
     /// Finds the entry of a key whose key block is ready to be used where it lies, if it is near
@@ -279,12 +262,15 @@ pub(crate) struct LookupPipeline<'a> {
 impl<'a> LookupPipeline<'a> {
     /// Looks up keys, sorted by table and hash for speed, and hands over the place and the answer
     /// of each. Returns how many were not found, of those whose filter was not asked before.
+    ///
+    /// `group_len` is that of their tables: [`StaticSortedFile::group_len`].
     pub(crate) fn lookup(
         &mut self,
         keys: &[AskedKey<'a, '_>],
+        group_len: usize,
         answer: &mut impl FnMut(usize, Result<Lookup<'a>, ReadError>),
     ) -> usize {
-        keys.chunks(GROUP).map(|group| self.lookup_group(group, answer)).sum()
+        keys.chunks(group_len.max(1)).map(|group| self.lookup_group(group, answer)).sum()
     }
 
     #[inline]
@@ -299,7 +285,7 @@ impl<'a> LookupPipeline<'a> {
             |asked| {
                 let located = asked.table.located_now(asked.key.hash);
                 if !located.is_checked() {
-                    asked.table.blocks().prefetch_new(located.estimate.block);
+                    asked.prefetch_key_block(located.estimate.block);
                 }
                 located
             },
