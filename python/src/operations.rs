@@ -123,10 +123,14 @@ pub(crate) fn certificate(
 
 /// The paths of a list of them, or of one.
 fn paths_of(inputs: &Bound<'_, PyAny>) -> Result<Vec<PathBuf>, Error> {
-    let paths = match inputs.extract::<PathBuf>() {
+    let paths: Vec<_> = match inputs.extract::<PathBuf>() {
         Ok(path) => vec![path],
         Err(_) => inputs.try_iter()?.map(|path| path_of(&path?)).collect::<Result<_, _>>()?,
     };
+    // A pattern that no path matches would replace what there is by nothing.
+    if paths.is_empty() {
+        return Err(Error::usage("there is no input"));
+    }
     paths.into_iter().map(readable).collect()
 }
 

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use sst_amqf::QuotientFilter;
 use sst_object_store::{Place, ShardNumber, Store, StoreFiles};
@@ -15,13 +16,14 @@ use crate::errors::Error;
 /// The files of all buckets that are read where they are.
 static FILES: LazyLock<Arc<StoreFiles>> = LazyLock::new(|| Arc::new(StoreFiles::of_urls()));
 
-/// A path or URL, from `str`, `bytes` or `os.PathLike`.
+/// A path or URL, from `str` or `os.PathLike`.
 pub(crate) fn path_of(object: &Bound<'_, PyAny>) -> Result<PathBuf, Error> {
-    let path: PathBuf = object.extract().map_err(|_| match object.get_type().name() {
+    object.extract().map_err(|error: PyErr| match object.get_type().name() {
+        // Half of a surrogate pair, or what its `__fspath__` raises.
+        _ if !error.is_instance_of::<PyTypeError>(object.py()) => error.into(),
         Ok(name) => Error::Type(format!("a path or a URL is a str or os.PathLike, not {name}")),
         Err(error) => error.into(),
-    })?;
-    Ok(path)
+    })
 }
 
 /// The URL that a path is, if it is one.

@@ -16,7 +16,7 @@ use std::thread;
 use arrow_schema::Schema;
 use pyo3::exceptions::{PyImportError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyIterator, PyMapping, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyIterator, PyMapping, PyString, PyTuple};
 use sst_format::monitor::{Phase, Progress};
 use sst_writer::bulk::BulkHandle;
 
@@ -154,7 +154,9 @@ impl RecordSource {
 
 /// The place of a column with a name or a number.
 fn column(schema: &Schema, chosen: &Bound<'_, PyAny>) -> Result<usize, Error> {
-    if let Ok(number) = chosen.extract::<usize>()
+    // To Python, `True` is the number 1.
+    if !chosen.is_instance_of::<PyBool>()
+        && let Ok(number) = chosen.extract::<usize>()
         && number < schema.fields().len()
     {
         return Ok(number);

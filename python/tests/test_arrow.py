@@ -54,7 +54,13 @@ def test_columns_are_chosen_by_name_and_number(path: Path) -> None:
     assert dict(sst_files.open(path)) == {b"y": b"z"}
     sst_files.load(path, table.select(["a", "b"]), key="b")
     assert dict(sst_files.open(path)) == {b"y": b"x"}
-    misuses: list[dict[str, Any]] = [{}, {"key": "a"}, {"key": "a", "value": "d"}, {"key": 9, "value": 0}]
+    misuses: list[dict[str, Any]] = [
+        {},
+        {"key": "a"},
+        {"key": "a", "value": "d"},
+        {"key": 9, "value": 0},
+        {"key": True, "value": False},
+    ]
     for misuse in misuses:
         with pytest.raises(sst_files.UsageError):
             sst_files.load(path, table, **misuse)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -263,6 +263,34 @@ def test_gather_rollback_and_log(tmp_path: Path) -> None:
         sst_files.rollback(whole, 999)
     with pytest.raises(FileNotFoundError):
         sst_files.rollback(tmp_path / "none")
+
+
+def test_no_inputs_replace_nothing(fruit: Path) -> None:
+    """A pattern that matches no path gives an empty list."""
+    before = dict(sst_files.open(fruit))
+    for operation in (sst_files.merge, sst_files.gather):
+        with pytest.raises(sst_files.UsageError):
+            operation([], fruit)
+    assert dict(sst_files.open(fruit)) == before
+
+
+def test_paths_that_are_none() -> None:
+    class Path:
+        def __fspath__(self) -> str:
+            raise RuntimeError("of the path")
+
+    takes: list[Callable[[Any], object]] = [
+        sst_files.open,
+        sst_files.verify,
+        lambda path: sst_files.load(path, {}),
+    ]
+    for take in takes:
+        with pytest.raises(UnicodeEncodeError):
+            take("\ud800")
+        with pytest.raises(RuntimeError, match="of the path"):
+            take(Path())
+        with pytest.raises(TypeError, match="not int"):
+            take(5)
 
 
 def test_words_that_are_none_of_the_choices(path: Path) -> None:
