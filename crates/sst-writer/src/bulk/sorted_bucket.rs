@@ -22,6 +22,10 @@ fn bad_chunk() -> BulkError {
 /// Sorts the records of some chunks without moving them: only an index of 16 bytes per record is
 /// sorted.
 ///
+/// The records of a bucket lie together, copied there by handles, so that they are in a near cache
+/// when they are passed on in their order. To leave them where the caller has them, in an input
+/// larger than the caches, made loads slower (docs/PERFORMANCE.md, "From Python").
+///
 /// An index entry holds, from the top bit on: the hash (64 bits), the number of the chunk (32
 /// bits), the position in the chunk (32 bits).
 #[derive(Debug, Default)]
