@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+mod asked_blocks;
 mod damage;
 mod directories;
 mod many_layers;
