@@ -210,7 +210,7 @@ impl<'a> Cursor<'a> {
     ///
     /// For a walk over several tables, which comes back to this one after entries of the others:
     /// the memory behind the entry is asked for now, since no processor sees by itself that so
-    /// many places are read one after the other.
+    /// many places are read one after the other (docs/DECISIONS.md, 151).
     #[inline]
     pub(crate) fn advance(&mut self) -> Result<Option<u64>, ReadError> {
         Ok(self.next()?.map(|entry| {
