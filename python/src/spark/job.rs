@@ -12,7 +12,7 @@ use sst_object_store::{
     ObjectPublisher, ObjectPublisherOptions, Place, Store, StoreError, block_on,
 };
 use sst_writer::publish::{FragmentOverlap, JobId, TaskReport, TaskWriter};
-use sst_writer::{Publisher, PublisherOptions};
+use sst_writer::{PublishError, Publisher, PublisherOptions};
 
 use super::base::{is_newest, newest};
 use crate::blocking::Observer;
@@ -169,6 +169,18 @@ pub(crate) fn spark_commit(
     })
 }
 
+/// Each task writes the rows of one range that it gets, and none sees those of another: that two of
+/// them have rows of the same hashes is found here.
+fn unprepared(error: PublishError) -> Error {
+    match error {
+        PublishError::TasksOverlap { .. } => Error::usage(
+            "two tasks have written rows of the same hashes: only rows that \
+             `sst_files.spark.prepare` has divided are written",
+        ),
+        error => error.into(),
+    }
+}
+
 /// The sum of digests of disjoint ranges.
 fn sum_of(contents: &[Vec<u8>]) -> Result<ContentDigest, Error> {
     let mut sum = ContentDigest::default();
@@ -219,7 +231,7 @@ impl JobCommit {
             commit.replace_all();
         }
         for report in &self.reports {
-            commit.add_task(report, FragmentOverlap::Refuse)?;
+            commit.add_task(report, FragmentOverlap::Refuse).map_err(unprepared)?;
         }
         let mut prepared = commit.prepare()?;
         if let Some(content) = self.content {
@@ -272,7 +284,11 @@ impl JobCommit {
             commit.replace_all();
         }
         for report in &self.reports {
-            commit.add_task(report, FragmentOverlap::Refuse).await?;
+            let added = commit.add_task(report, FragmentOverlap::Refuse).await;
+            added.map_err(|error| match error {
+                StoreError::Directory(error) => unprepared(error),
+                error => error.into(),
+            })?;
         }
         if let Some(content) = self.content {
             commit.certify(content);

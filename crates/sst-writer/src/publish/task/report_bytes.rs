@@ -74,7 +74,7 @@ impl TaskReport {
         Ok(out)
     }
 
-    /// Parses the bytes of a report. O(length).
+    /// Parses the bytes of a report, and keeps a copy of them for its filters. O(length).
     ///
     /// # Errors
     ///
