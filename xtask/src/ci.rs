@@ -61,7 +61,7 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
         // With what the gate "docs" has compiled.
         gate("public API", &optimized("xtask api")),
         gate("dependencies", &optimized("xtask dependencies")),
-        // The command, and the oldest compiler, are checked without --brief.
+        // Without --brief: the command for all systems, and the oldest compiler.
         gate("platforms", &optimized("xtask platforms --brief")),
         gate("no_std", "cargo check -p sst-format --no-default-features --all-features"),
         gate("package", &optimized("xtask outside")),

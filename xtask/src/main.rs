@@ -109,7 +109,7 @@ enum Chore {
     /// Checks that the crates compile for Windows, macOS, 32 bits, aarch64 and WebAssembly, and
     /// with the oldest compiler; looks keys up in WebAssembly. Installs targets with rustup.
     Platforms {
-        /// Only the libraries, with this compiler.
+        /// Only the libraries, and the command for Windows, with this compiler.
         #[arg(long)]
         brief: bool,
     },

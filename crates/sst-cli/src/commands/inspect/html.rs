@@ -64,14 +64,23 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let mut builder = tempfile::Builder::new();
-    // Others may read it, if the mask of the process allows it.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(directory.unwrap_or(Path::new(".")))?;
+    let mut file = readable_by_others().tempfile_in(directory.unwrap_or(Path::new(".")))?;
     file.write_all(text.as_bytes())?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// What makes temporary files that others may read, if the mask of the process allows it.
+fn readable_by_others() -> tempfile::Builder<'static, 'static> {
+    #[cfg(unix)]
+    {
+        let mut builder = tempfile::Builder::new();
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        builder
+    }
+    // Elsewhere files have what their folder gives them.
+    #[cfg(not(unix))]
+    tempfile::Builder::new()
 }
 
 #[cfg(test)]

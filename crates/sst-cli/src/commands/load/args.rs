@@ -131,8 +131,8 @@ pub(crate) struct LoadOutputArgs {
     #[arg(long, value_name = "COUNT", env = "SST_THREADS")]
     pub(crate) threads: Option<usize>,
 
-    /// Directory for temporary files [default: the output directory; for a bucket, in which the
-    /// tables are written before they are uploaded, the system's]
+    /// Directory for entries that exceed the memory [default: the output directory, or the
+    /// system's directory for temporary files if the output is a bucket]
     #[arg(long, value_name = "DIR", env = "SST_TEMP_DIR")]
     pub(crate) temp_dir: Option<PathBuf>,
 
