@@ -5,6 +5,8 @@
     expect(dead_code, unused_imports, reason = "some parts serve only mirrors, or only writers")
 )]
 
+#[cfg(feature = "aws")]
+mod aws_settings;
 mod block_on;
 #[cfg(feature = "publish")]
 mod blocking;

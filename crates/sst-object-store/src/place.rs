@@ -39,12 +39,14 @@ impl Place {
     /// Credentials, endpoints and regions come from the usual environment variables, such as
     /// `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT`, `GOOGLE_SERVICE_ACCOUNT` or
     /// `AZURE_STORAGE_ACCOUNT_NAME`, and of HTTP the header `Authorization` from
-    /// `HTTP_AUTHORIZATION`. A URL with a user or a password is refused: URLs are names, which are
+    /// `HTTP_AUTHORIZATION`. An `AWS_ENDPOINT` that begins with `http://` needs
+    /// `AWS_ALLOW_HTTP=true`. A URL with a user or a password is refused: URLs are names, which are
     /// printed in messages. No request is made.
     ///
     /// # Errors
     ///
-    /// [`StoreError::BadUrl`], also for a store whose feature is not in this build.
+    /// [`StoreError::BadUrl`], also for a store whose feature is not in this build, and for a
+    /// variable that cannot be part of a request.
     pub fn from_url(url: impl AsRef<str>) -> Result<Self, StoreError> {
         let text = url.as_ref();
         let bad = |source: Cause| StoreError::BadUrl { url: text.to_owned(), source };
@@ -169,7 +171,7 @@ fn client(
     let built: object_store::Result<Arc<dyn object_store::ObjectStore>> = match scheme {
         #[cfg(feature = "aws")]
         "s3" => {
-            let builder = object_store::aws::AmazonS3Builder::from_env().with_url(text);
+            let builder = crate::aws_settings::builder()?.with_url(text);
             let builder =
                 builder.with_http_connector(BoundedConnector::default()).with_retry(retries);
             builder.build().map(|store| Arc::new(store) as _)
