@@ -200,6 +200,12 @@ impl FoundClaim {
         }))
     }
 
+    /// Whether there is a claim whose owner has not finished.
+    pub(crate) async fn is_held(store: &Store, block: NumberBlock) -> Result<bool, StoreError> {
+        let found = Self::read(store, block).await?;
+        Ok(found.is_some_and(|found| !found.content.is_some_and(|content| content.is_done)))
+    }
+
     /// Whether its owner may still be at work.
     pub(crate) fn is_in_force(&self, grace: Duration) -> bool {
         !self.content.is_some_and(|content| content.is_done) && self.age < grace

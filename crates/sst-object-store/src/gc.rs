@@ -9,7 +9,7 @@ use sst_format::meta_head::CommitKind;
 use sst_format::monitor::Monitor;
 use sst_format::{BlobNumber, SequenceNumber};
 
-use crate::claims::{Claim, NumberBlock, Owner};
+use crate::claims::{Claim, FoundClaim, NumberBlock, Owner};
 use crate::commit::{NumberedFiles, older_commits};
 use crate::store::ListedObject;
 use crate::{RemoteCommit, Store, StoreError};
@@ -104,9 +104,15 @@ pub async fn collect_garbage(
         report.add(garbage.into_values().flatten());
         return Ok(report);
     }
-    for block in listing.empty_claims() {
-        garbage.entry(block).or_default();
+    // A claim that a killed writer holds would keep others away, whatever files it is about.
+    let mut ownerless = Vec::new();
+    for block in listing.old_claims().filter(|block| !garbage.contains_key(block)) {
+        monitor.check()?;
+        if listing.files_of(block).next().is_none() || FoundClaim::is_held(store, block).await? {
+            ownerless.push(block);
+        }
     }
+    garbage.extend(ownerless.into_iter().map(|block| (block, Vec::new())));
     let (mut claims, owner) = (Vec::new(), Owner::Collector(RandomState::new().hash_one(())));
     garbage = {
         let mut claimed = BTreeMap::new();
@@ -233,12 +239,10 @@ impl Listing {
         garbage
     }
 
-    /// The old claims on blocks without files.
-    fn empty_claims(&self) -> impl Iterator<Item = NumberBlock> {
-        let used: BTreeSet<_> =
-            self.files.keys().map(|name| NumberBlock::of(name.sequence)).collect();
+    /// The claims that are older than the grace period.
+    fn old_claims(&self) -> impl Iterator<Item = NumberBlock> {
         let old = self.claims.iter().filter(|(_, is_old)| **is_old);
-        old.map(|(block, _)| *block).filter(move |block| !used.contains(block))
+        old.map(|(block, _)| *block)
     }
 
     /// The files whose numbers are in a block.

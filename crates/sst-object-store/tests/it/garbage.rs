@@ -93,6 +93,28 @@ async fn files_of_a_push_that_is_under_way_are_spared() {
     );
 }
 
+/// A push that was killed before it had copied a file, of a source that was made anew since: no
+/// later mirror may take its claim, which is about files that are all needed.
+#[tokio::test]
+async fn a_claim_of_a_killed_push_goes_with_the_garbage() {
+    let scratch = Scratch::new();
+    let db = scratch.path("db");
+    let objects = Arc::new(InMemory::new());
+    let store = store_on(Arc::<InMemory>::clone(&objects));
+    commit(&db, 1, false);
+    push(&db, &store).await.unwrap();
+    let claim = "sst claim 1\nfirst 0\ncount 64\nowner mirror 900 00000001\ntime 0\nstate open\n";
+    objects.put(&object("claims/00000000"), claim.into()).await.unwrap();
+    commit(&db, 2, false);
+    assert!(matches!(push(&db, &store).await, Err(StoreError::Claimed { .. })));
+    // It is younger than a day.
+    collect_garbage(&store, &GcOptions::default(), &Monitor::default()).await.unwrap();
+    assert!(matches!(push(&db, &store).await, Err(StoreError::Claimed { .. })));
+    let report = collect_garbage(&store, &now(), &Monitor::default()).await.unwrap();
+    assert_eq!((report.removed.len(), report.spared), (0, 0));
+    push(&db, &store).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_bucket_without_current_is_left_alone() {
     let objects = Arc::new(InMemory::new());
