@@ -8,7 +8,8 @@ use sst_format::SequenceNumber;
 use sst_format::del_file::DelFile;
 use sst_format::file_name::{FileKind, FileName};
 
-use crate::file::directory::{is_file, list, remove};
+use crate::file::directory::{is_file, list, remove, remove_file};
+use crate::file::file_system::is_temporary;
 use crate::file::sync_watch::SyncWatch;
 use crate::publish::commit_list::numbered_files;
 use crate::publish::commit_point::{check_current, replace_current};
@@ -79,7 +80,8 @@ impl Replica {
     /// Opens a directory for receiving commits. Of the options it uses
     /// [`PublisherOptions::create_directory`] and [`PublisherOptions::file_system`].
     ///
-    /// Locks the directory and reads its newest commit. Removes nothing.
+    /// Locks the directory and reads its newest commit. Removes what a process that was killed had
+    /// begun to write, and no complete file.
     ///
     /// # Errors
     ///
@@ -95,6 +97,12 @@ impl Replica {
             Some(_) => None,
             None => Some(marker_of(&*file_system, directory)?),
         };
+        // A mirror that is killed and started again and again would fill the disk. The lock is held,
+        // so nobody writes them.
+        let names = list(&*file_system, directory)?;
+        for name in names.iter().filter(|name| is_temporary(name)) {
+            remove_file(&*file_system, &directory.join(name))?;
+        }
         Ok(Self { directory: directory.into(), file_system, state, marker, lock })
     }
 

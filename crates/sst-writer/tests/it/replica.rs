@@ -88,6 +88,26 @@ fn files_stay_for_the_next_replica_until_a_publisher_finds_them() {
 }
 
 #[test]
+fn a_file_that_was_begun_goes_when_the_next_replica_opens() {
+    let parent = tempfile::tempdir().unwrap();
+    let (origin, copy) = (parent.path().join("origin"), parent.path().join("copy"));
+    commit(&mut open(&origin), 1, false);
+    let killed = replica(&copy);
+    receive(&killed, &origin, FileName { sequence: SequenceNumber(2), kind: FileKind::Meta });
+    let mut begun =
+        killed.create(FileName { sequence: SequenceNumber(1), kind: FileKind::Sst }).unwrap();
+    begun.write("begun").unwrap();
+    // As if the process were killed: the file is not removed.
+    std::mem::forget(begun);
+    drop(killed);
+    assert!(names(&copy).iter().any(|name| name.ends_with("-tmp")));
+    drop(replica(&copy));
+    let left: Vec<_> = names(&copy).into_iter().filter(|name| !name.starts_with('.')).collect();
+    assert_eq!(left, ["00000002.meta"]);
+    assert!(!names(&copy).iter().any(|name| name.ends_with("-tmp")));
+}
+
+#[test]
 fn a_commit_that_is_not_whole_does_not_become_visible() {
     let parent = tempfile::tempdir().unwrap();
     let (origin, copy) = (parent.path().join("origin"), parent.path().join("copy"));
