@@ -199,6 +199,12 @@ pub enum StoreError {
         /// The number of shards.
         count: u32,
     },
+    /// A directory holds a whole commit, and a shard is to be copied there.
+    #[error("{place} holds a whole commit, and no shard: copy a shard to another directory")]
+    HoldsAll {
+        /// The directory.
+        place: String,
+    },
     /// The source went back to an earlier commit, by a rollback or because it was restored, and the
     /// meta file of the shard does not fit it: it does not describe tables that are live again, or
     /// was made for a later commit. It belongs to the shard's newest commit, so it cannot be
@@ -239,7 +245,9 @@ pub enum StoreError {
     },
     /// Another writer works on the same names of the target, or has crashed less than the grace
     /// period ago.
-    #[error("{object} is claimed by {owner}: wait for it, or for the end of the grace period")]
+    #[error(
+        "{object} is claimed by {owner}: wait for it, or for the end of the grace period; if it was killed, a collection of garbage (gc) with a shorter grace period frees it"
+    )]
     Claimed {
         /// The claim.
         object: String,
@@ -417,6 +425,7 @@ impl StoreError {
             | Self::ShardInBucket { .. }
             | Self::SourceIsShard { .. }
             | Self::HoldsShard { .. }
+            | Self::HoldsAll { .. }
             | Self::ShardOutgrown { .. }
             | Self::Taken { .. }
             | Self::Changed { .. }

@@ -167,7 +167,7 @@ async fn mirror_commit(
         && !options.replace
         && !commit.comes_after(newest.as_ancestor()).await?
     {
-        check_held(&target, newest.shard(), commit.shard())?;
+        check_held(&target, newest, commit.shard())?;
         return Err(conflict(source, &target, newest));
     }
     let newest_of = newest.as_ref();
@@ -188,19 +188,21 @@ async fn mirror_commit(
     Ok(report)
 }
 
-/// Fails if a target holds another shard than the one that is to be copied there, or a shard where
-/// everything is.
+/// Fails if a target, whose newest commit is given, holds something else than what is to be copied
+/// there: another shard, a shard where everything is to be copied, or everything where a shard is.
 pub(super) fn check_held(
     target: &Target,
-    held: Option<Shard>,
+    newest: &RemoteCommit,
     copied: Option<Shard>,
 ) -> Result<(), StoreError> {
-    match held {
-        Some(held) if !copied.is_some_and(|copied| held.is_same_shard(&copied)) => {
-            let place = target.store().name().to_owned();
-            Err(StoreError::HoldsShard { place, index: held.index, count: held.count })
+    let place = || target.store().name().to_owned();
+    match (newest.shard(), copied) {
+        (Some(held), Some(copied)) if held.is_same_shard(&copied) => Ok(()),
+        (Some(held), _) => {
+            Err(StoreError::HoldsShard { place: place(), index: held.index, count: held.count })
         }
-        _ => Ok(()),
+        (None, Some(_)) => Err(StoreError::HoldsAll { place: place() }),
+        (None, None) => Ok(()),
     }
 }
 

@@ -84,11 +84,19 @@ pub(super) async fn copy_shard(
         && !options.replace
         && !may_follow(commit, &shard, held.as_ref()).await?
     {
-        check_held(&target, held, Some(shard))?;
+        check_held(&target, newest, Some(shard))?;
         return Err(conflict(source, &target, newest));
     }
+    let is_held = newest.as_ref().map(|newest| check_held(&target, newest, Some(shard)));
     let run = ShardRun { source, commit, shard, newest, directory, options, monitor };
-    run.run(target, report).await
+    let copied = run.run(target, report).await;
+    match (copied, is_held) {
+        // Its meta files are in the way, since they are not of this shard.
+        (Err(StoreError::ShardOutgrown { .. } | StoreError::Taken { .. }), Some(Err(held))) => {
+            Err(held)
+        }
+        (copied, _) => copied,
+    }
 }
 
 /// Whether the target holds the same shard of an earlier commit of the source.

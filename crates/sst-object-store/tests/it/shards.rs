@@ -272,6 +272,18 @@ async fn other_targets_and_sources_are_refused() {
         let is_refused = matches!(refused, Err(StoreError::HoldsShard { index: 0, count: 2, .. }));
         assert!(is_refused, "{number:?}");
     }
+    // What holds everything takes no shard, also where its content may go.
+    let whole = scratch.path("whole");
+    sst_object_store::pull(&store, &whole, &options(), &Monitor::default()).await.unwrap();
+    for replace in [false, true] {
+        let of_shard = options().shard(Some(shard(0, 2))).replace(replace);
+        let refused = sst_object_store::pull(&store, &whole, &of_shard, &Monitor::default()).await;
+        assert!(matches!(refused, Err(StoreError::HoldsAll { .. })), "{refused:?}");
+        let of_other = options().shard(Some(shard(1, 2))).replace(replace);
+        let refused = sst_object_store::pull(&store, &copy, &of_other, &Monitor::default()).await;
+        let is_refused = matches!(refused, Err(StoreError::HoldsShard { index: 0, count: 2, .. }));
+        assert!(is_refused, "{refused:?}");
+    }
     // A copy of a shard is a shard.
     pull(&shard_as_source, &other).await.unwrap();
     assert_eq!(files(&other), files(&copy));
