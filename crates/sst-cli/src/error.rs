@@ -331,7 +331,7 @@ impl CliError {
                 | StoreError::Changed { .. }
                 | StoreError::Claimed { .. },
             ) => "conflict",
-            Self::Store(StoreError::HoldsShard { .. }) => "conflict",
+            Self::Store(StoreError::HoldsShard { .. } | StoreError::HoldsAll { .. }) => "conflict",
             // A router that asks the wrong shard is told so.
             Self::Read(ReadError::OfOtherShard { .. }) => "other_shard",
             Self::Store(StoreError::Unknown { .. } | StoreError::Doubtful { .. }) => "unknown",

@@ -9,6 +9,9 @@ use sst_format::file_name::{CURRENT_FILE_NAME, FileName};
 use sst_object_store::{Place, StoreError, StoreFiles};
 use sst_reader::{FileStore, RangedFile};
 
+/// Schemes of the URLs of places.
+const SCHEMES: [&str; 6] = ["s3", "gs", "az", "http", "https", "file"];
+
 /// The files of all URLs, and the connections to their stores.
 static FILES: LazyLock<Arc<StoreFiles>> = LazyLock::new(|| Arc::new(StoreFiles::of_urls()));
 
@@ -59,13 +62,7 @@ pub(crate) fn read_range(object: &dyn RangedFile, start: u64, end: u64) -> io::R
 /// Parses an argument that is a path or a URL. `file://` becomes a path; other URLs are checked,
 /// and stay as they are.
 pub(crate) fn parser() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|path: PathBuf| match path.to_str() {
-        Some(text) if Place::is_url(text) => match Place::from_url(text).map_err(text_of)? {
-            Place::Directory(directory) => Ok(directory),
-            Place::Bucket(_) => Ok(path),
-        },
-        _ => Ok::<_, String>(path),
-    })
+    PathBufValueParser::new().try_map(|path: PathBuf| path_or_url(path, |_| Ok(())))
 }
 
 /// Parses an argument that is the path or the URL of an output. HTTP can only be read.
@@ -74,11 +71,7 @@ pub(crate) fn output_parser() -> impl TypedValueParser<Value = PathBuf> {
         Some(text) if text.starts_with("http://") || text.starts_with("https://") => {
             Err(format!("{text}: a place behind HTTP can only be read"))
         }
-        Some(text) if Place::is_url(text) => match Place::from_url(text).map_err(text_of)? {
-            Place::Directory(directory) => Ok(directory),
-            Place::Bucket(_) => Ok(path),
-        },
-        _ => Ok::<_, String>(path),
+        _ => path_or_url(path, |_| Ok(())),
     })
 }
 
@@ -87,13 +80,38 @@ pub(crate) fn output_parser() -> impl TypedValueParser<Value = PathBuf> {
 pub(crate) fn path_parser() -> impl TypedValueParser<Value = PathBuf> {
     const INSTEAD: &str =
         "this argument takes a path: `sst pull` copies from a store, `sst push` to one";
-    PathBufValueParser::new().try_map(|path: PathBuf| match path.to_str() {
-        Some(text) if Place::is_url(text) => match Place::from_url(text).map_err(text_of)? {
+    PathBufValueParser::new()
+        .try_map(|path: PathBuf| path_or_url(path, |text| Err(format!("{text}: {INSTEAD}"))))
+}
+
+/// The path of an argument, or its URL if that is of a bucket and `of_bucket` allows it.
+fn path_or_url(
+    path: PathBuf,
+    of_bucket: impl FnOnce(&str) -> Result<(), String>,
+) -> Result<PathBuf, String> {
+    let Some(text) = path.to_str() else { return Ok(path) };
+    if Place::is_url(text) {
+        return match Place::from_url(text).map_err(text_of)? {
             Place::Directory(directory) => Ok(directory),
-            Place::Bucket(_) => Err(format!("{text}: {INSTEAD}")),
-        },
-        _ => Ok::<_, String>(path),
-    })
+            Place::Bucket(_) => {
+                of_bucket(text)?;
+                Ok(path)
+            }
+        };
+    }
+    match misspelt(text) {
+        Some(scheme) => Err(format!(
+            "{text}: a URL begins with {scheme}://, and the path of a directory of this name with ./"
+        )),
+        None => Ok(path),
+    }
+}
+
+/// The scheme of a URL that lacks a slash, such as `s3:/bucket/db`: as a path it would be a
+/// directory of this machine, where a copy is safe from nothing.
+fn misspelt(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_once(':')?;
+    (SCHEMES.contains(&scheme) && rest.starts_with('/')).then_some(scheme)
 }
 
 /// The text of an error for the parser, which prints no causes.
@@ -137,9 +155,14 @@ mod tests {
                 assert_eq!(parsed.unwrap_err().kind(), ErrorKind::ValueValidation, "{url}");
             }
         }
-        for path in ["file:///data/db", "db", "s3:/bucket/db"] {
+        for path in ["file:///data/db", "db", "./s3:/bucket/db", "S3:bucket"] {
             for parsed in with(path) {
                 parsed.unwrap();
+            }
+        }
+        for misspelt in ["s3:/bucket/db", "https:/host/db", "file:/data/db"] {
+            for parsed in with(misspelt) {
+                assert_eq!(parsed.unwrap_err().kind(), ErrorKind::ValueValidation, "{misspelt}");
             }
         }
     }
@@ -162,7 +185,7 @@ mod tests {
                 assert_eq!(parsed.unwrap_err().kind(), ErrorKind::ValueValidation, "{url}");
             }
         }
-        for path in ["file:///data/db", "db", "s3:/bucket/db"] {
+        for path in ["file:///data/db", "db", "./s3:/bucket/db"] {
             for parsed in with(path) {
                 parsed.unwrap();
             }

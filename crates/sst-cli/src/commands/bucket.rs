@@ -19,6 +19,7 @@ use sst_writer::publish::TaskTable;
 
 use super::interrupt;
 use super::mode_arg::Mode;
+use super::replaced::Replaced;
 use crate::error::CliError;
 
 /// The commit to be made.
@@ -99,6 +100,14 @@ pub(super) fn options() -> ObjectPublisherOptions {
 }
 
 impl BucketCommit {
+    /// The entries that this commit replaces, to be asked before it is made.
+    pub(super) fn replaced(&self, url: &Path) -> Result<Option<Replaced>, CliError> {
+        match self.mode {
+            Mode::Replace => Replaced::of_bucket(url, self.family),
+            Mode::Append => Ok(None),
+        }
+    }
+
     fn publisher(&self, store: &Store) -> Result<ObjectPublisher, StoreError> {
         let certify = if self.certify { Certify::Always } else { Certify::No };
         ObjectPublisher::new(store, options().certify(certify))

@@ -178,6 +178,7 @@ fn to_bucket(args: &GatherArgs, started: Instant, context: Context) -> Result<Ex
     let bar = context.progress.entries(places.len() as u64, "gather");
     let mut fragments = Vec::new();
     let mut paths = args.fragments.iter();
+    let replaced = commit.replaced(&args.output)?;
     let adopted = commit.adopt(&bucket(&args.output)?, &places, &options, |adopted| {
         let path = paths.next().map(|path| path.display().to_string());
         fragments.extend(path.map(|path| GatheredFragment::adopted(path, &adopted)));
@@ -185,6 +186,9 @@ fn to_bucket(args: &GatherArgs, started: Instant, context: Context) -> Result<Ex
     });
     let info = adopted.map_err(|error| error.into_interrupted(&args.output))?;
     drop(bar);
+    if let Some(replaced) = replaced {
+        context.note(replaced.undoable(&args.output));
+    }
     let commit = info.commit.0;
     let gathered = Gathered::new(args, fragments, commit, &info.certificates, started);
     gathered.print(context).map_err(|error| error.after_commit(&args.output, commit))?;

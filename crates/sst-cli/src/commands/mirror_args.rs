@@ -82,6 +82,10 @@ impl<'a> Copied<'a> {
             let copied = counted(self.copied_files, "file");
             let bytes = self.copied_bytes;
             match self.changed {
+                // Files that were missing or damaged.
+                false if self.copied_files > 0 => output.report_line(format_args!(
+                    "{target}: commit {commit} of {source}, as before; {copied} copied anew, {bytes} bytes; {kept_files} were there",
+                ))?,
                 true => output.report_line(format_args!(
                     "{target}: commit {commit} of {source}; {copied} copied, {bytes} bytes; {kept_files} were there",
                 ))?,

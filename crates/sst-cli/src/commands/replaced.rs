@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sst_format::SequenceNumber;
-use sst_reader::CatalogTable;
+use sst_reader::{Catalog, CatalogTable};
 
 use super::retention_args::RetentionArgs;
 use super::target::Target;
@@ -23,10 +23,22 @@ impl Replaced {
         if target.publisher().current().is_none() {
             return Ok(None);
         }
-        let catalog = read_catalog(target.publisher().directory())?;
+        Self::of_catalog(&read_catalog(target.publisher().directory())?, family)
+    }
+
+    /// The live entries of a family of a bucket. `None` if there are none, or no commit.
+    pub(super) fn of_bucket(url: &Path, family: u32) -> Result<Option<Self>, CliError> {
+        match read_catalog(url) {
+            Ok(catalog) => Self::of_catalog(&catalog, family),
+            Err(CliError::NoCurrent { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn of_catalog(catalog: &Catalog, family: u32) -> Result<Option<Self>, CliError> {
         let of_family = catalog.tables.iter().filter(|table| table.family == family);
         // A directory that we wrote states the entry count of every table. Directories of the
-        // original implementation were refused when the target was opened.
+        // original implementation were refused when the target was opened, and are in no bucket.
         let entries: Option<u64> = of_family.map(CatalogTable::entry_count).sum();
         let no_count = CliError::Internal("a protected table states its number of entries");
         let entries = entries.ok_or(no_count)?;
@@ -42,12 +54,28 @@ impl Replaced {
 
     /// The note of a command: what it replaced, and the command that undoes it.
     pub(super) fn text(&self, directory: &Path, retention: RetentionArgs) -> String {
-        let Self { commit, entries } = self;
-        let (entries, directory) = (output::entries(*entries), directory.display());
-        let replaced = format!("{directory}: {entries} of generation {commit} replaced");
         match retention.keeps_files() {
-            true => format!("{replaced}; `sst rollback {directory} {commit}` undoes this"),
-            false => format!("{replaced} for good: --keep-generations 0 keeps none of them"),
+            true => self.undoable(directory),
+            false => format!(
+                "{} for good: --keep-generations 0 keeps none of them",
+                self.without_advice(directory)
+            ),
         }
+    }
+
+    /// [`Replaced::text`] of a directory or bucket that keeps what was replaced. Of a bucket, `sst
+    /// gc` alone removes it.
+    pub(super) fn undoable(&self, place: &Path) -> String {
+        let replaced = self.without_advice(place);
+        format!("{replaced}; `sst rollback {} {}` undoes this", place.display(), self.commit)
+    }
+
+    fn without_advice(&self, place: &Path) -> String {
+        let Self { commit, entries } = self;
+        format!(
+            "{}: {} of generation {commit} replaced",
+            place.display(),
+            output::entries(*entries)
+        )
     }
 }

@@ -150,6 +150,7 @@ fn to_bucket(
     context: Context,
 ) -> Result<MergeReport, CliError> {
     let commit = BucketCommit { family, mode: Mode::Replace, certify: false, dry_run: false };
+    let replaced = commit.replaced(url)?;
     let (report, _) = commit.publish(&bucket(url)?, |output| {
         let bar = context.progress.entries_if_known(None, "sample");
         let monitor = entries_monitor(&bar);
@@ -157,6 +158,9 @@ fn to_bucket(
         let objects = WrittenObjects::from(&mut merged);
         Ok((merged.report, objects))
     })?;
+    if let Some(replaced) = replaced {
+        context.note(replaced.undoable(url));
+    }
     Ok(report)
 }
 

@@ -27,6 +27,10 @@ fn commits_are_pushed_and_pulled() {
     assert_eq!(scan(&copy), scan(&db));
     let again = sst(&[&"pull", &bucket, &copy, &"--json"]).expect(0).json();
     assert_eq!((&again["copied_files"], &again["changed"]), (&0.into(), &false.into()));
+    // A file that is gone is copied again, and that is said.
+    fs::remove_file(copy.join("00000001.sst")).unwrap();
+    let mended = sst(&[&"pull", &bucket, &copy]).expect(0);
+    assert!(mended.text().contains("1 file copied"), "{}", mended.text());
     sst(&[&"verify", &copy]).expect(0);
 }
 

@@ -226,6 +226,11 @@ fn writing_commands_take_urls(moto: &Moto, scratch: &Scratch) {
     moto.sst(&[&"push", &db, &"s3://nosuch/db"]).expect_error(3, &["no such bucket"]);
     let refused = moto.command(&[&"get", &url, &"a"]).env("AWS_ENDPOINT", UNUSED).output();
     Run::from(refused.unwrap()).expect_error(3, &["refused"]);
+    // What cannot be part of a request is refused by the name of its variable.
+    for (name, value) in [("AWS_ENDPOINT", "127.0.0.1:9000"), ("AWS_ACCESS_KEY_ID", "key\n")] {
+        let refused = moto.command(&[&"push", &copy, &"s3://fruit/x"]).env(name, value).output();
+        Run::from(refused.unwrap()).expect_error(3, &[name]);
+    }
     // An object that was emptied is damage, and known at once.
     let emptied = "s3://fruit/emptied";
     moto.sst(&[&"push", &copy, &emptied]).expect(0);
@@ -246,7 +251,15 @@ fn writing_commands_take_urls(moto: &Moto, scratch: &Scratch) {
         log["generations"].as_array().unwrap().iter().map(|it| &it["kind"]).collect();
     assert_eq!(kinds, ["rollback", "append", "load"]);
     let dry = scratch.file("dry.tsv", "z\t1\n");
-    moto.sst(&[&"load", &dry, &url, &"--dry-run"]).expect(0);
+    let replaced = moto.sst(&[&"load", &dry, &url, &"--dry-run"]).expect(0);
+    assert!(replaced.stderr.contains("2 entries of generation"), "{}", replaced.stderr);
+    moto.sst(&[&"get", &url, &"z"]).expect(1);
+    // The command that undoes a load does.
+    let replaced = moto.sst(&[&"load", &dry, &url]).expect(0);
+    let (_, advice) = replaced.stderr.split_once("`sst ").unwrap();
+    let (advice, _) = advice.split_once('`').unwrap();
+    let words: Vec<_> = advice.split(' ').collect();
+    moto.sst(&words.iter().map(|word| word as Arg<'_>).collect::<Vec<_>>()).expect(0);
     moto.sst(&[&"get", &url, &"z"]).expect(1);
 }
 
@@ -321,15 +334,20 @@ fn kills_of_a_load_leave_the_old_or_the_new(moto: &Moto, scratch: &Scratch) {
             1 => {
                 run(&[&"load", &path, &origin]);
                 killer(of_push).run(moto.command(&[&"push", &origin, &pushed]));
-                seen_push = check(&pushed, seen_push, seed);
+                check(&pushed, seen_push, seed);
+                // What was killed goes on where it ended. A source keeps its last generations only:
+                // after some loads without a push, it would no longer know the target's commit.
+                run(&[&"push", &origin, &pushed]);
+                seen_push = check(&pushed, seed, seed);
             }
             _ => {
                 killer(of_pull).run(moto.command(&[&"pull", &pushed, &copy]));
-                seen_pull = check(&copy, seen_pull, seen_push);
+                check(&copy, seen_pull, seen_push);
+                run(&[&"pull", &pushed, &copy]);
+                seen_pull = check(&copy, seen_push, seen_push);
             }
         }
     }
-    // What was killed goes on where it ended.
     run(&[&"push", &origin, &pushed]);
     run(&[&"pull", &pushed, &copy]);
     assert_eq!(scan(&copy), scan(&origin));

@@ -55,6 +55,9 @@ fn a_flipped_bit_is_named_with_the_keys_whose_values_it_takes() {
     assert!(damage["origin"].as_str().unwrap().starts_with("disk"), "{damage}");
     assert_eq!(damage["lost"]["keys"].as_array().unwrap().len(), 10);
     assert_eq!(damage["lost"]["more_keys"], 20);
+    // People read the cause, too.
+    let text = sst(&[&"verify", &db]).expect(2);
+    assert!(text.text().contains(damage["cause"].as_str().unwrap()), "{}", text.text());
     let full = report(&db, true);
     let keys = full["damage"][0]["lost"]["keys"].as_array().unwrap();
     assert_eq!((keys.len(), &full["damage"][0]["lost"]["more_keys"]), (30, &0.into()));

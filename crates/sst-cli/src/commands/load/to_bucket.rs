@@ -32,6 +32,7 @@ pub(super) fn run(
         dry_run: output.dry_run,
     };
     let options = bulk_options(output).skip_refused(args.input_options.skip_bad);
+    let replaced = commit.replaced(url)?;
     let written = commit.publish(&bucket(url)?, |place| {
         let loader = RemoteLoader::new(place, options, Compression::default(), &monitor);
         let loader = loader.map_err(CliError::Bulk)?;
@@ -47,6 +48,9 @@ pub(super) fn run(
     let is_live = info.is_some();
     if let Some(info) = info {
         (summary.commit, summary.certificates) = (info.commit, info.certificates);
+    }
+    if let Some(replaced) = replaced {
+        context.note(if is_live { replaced.undoable(url) } else { replaced.would_be(url) });
     }
     let loaded = Loaded::new(&summary, output.family, is_live, skipped, started.elapsed());
     let reported = report(url, &loaded, context);

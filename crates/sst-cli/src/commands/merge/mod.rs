@@ -227,12 +227,16 @@ fn merge_to_bucket(args: &MergeArgs, path: &Path, context: Context) -> Result<Ex
     let options = args.tables.merge_options().duplicates(args.duplicates.into()).older(older);
     let (mode, certify) = (args.mode, args.certify.certify);
     let commit = BucketCommit { family, mode, certify, dry_run: false };
+    let replaced = commit.replaced(path)?;
     let (report, info) = commit.publish(&store, |output| {
         let bar = context.progress.entries_if_known(inputs.entry_count(), "merge");
         let mut merged = merge_into_output(&inputs, output, &options, &entries_monitor(&bar))?;
         let objects = WrittenObjects::from(&mut merged);
         Ok((merged.report, objects))
     })?;
+    if let Some(replaced) = replaced {
+        context.note(replaced.undoable(path));
+    }
     let commit = info.map(|info| info.commit.0);
     let merged = Merged::new(path, Some(family), commit, None, &report, started);
     merged.print(context).map_err(|error| error.after_bucket(path, commit))?;

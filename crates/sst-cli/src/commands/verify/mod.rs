@@ -129,7 +129,7 @@ pub(crate) fn run(args: &VerifyArgs, context: Context) -> Result<Exit, CliError>
         output.report(&Summary { comparison, notes, objections, ..summary })?;
     } else {
         for damage in &report.damage {
-            output.report_line(damage)?;
+            output.report_line(with_causes(damage))?;
             let lost = lost.of(&DamagedPlace::of(damage)).filter(|_| is_damage(damage));
             for line in lost.into_iter().flat_map(Lost::lines) {
                 output.line(line)?;
