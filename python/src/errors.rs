@@ -183,7 +183,8 @@ fn of_write(error: &WriteError) -> Exception {
             Exception::new("EntryError").number("position", *entry)
         }
         WriteError::DuplicateKey { .. } => Exception::new("DuplicateKeyError"),
-        WriteError::NoEntries => Exception::new("UsageError"),
+        WriteError::NoEntries | WriteError::Description(_) => Exception::new("UsageError"),
+        WriteError::Filter(_) => Exception::new("LimitError"),
         WriteError::Exists { path } => Exception::new("FileError").path(path),
         WriteError::Io { source, .. } => Exception::io(source),
         WriteError::OutOfMemory { .. } => Exception::new("OutOfMemoryError"),
@@ -211,13 +212,18 @@ fn of_publish(error: &PublishError) -> Exception {
         | PublishError::PartOfCommit { path, .. }
         | PublishError::BadBlob { path, .. }
         | PublishError::NotTheListedBlob { path }
-        | PublishError::NotAsWritten { path } => Exception::new("CorruptionError").path(path),
+        | PublishError::NotAsWritten { path }
+        | PublishError::TaskFile { path, .. } => Exception::new("CorruptionError").path(path),
         PublishError::OfShard { path, .. } | PublishError::Needed { path } => {
             Exception::new("UsageError").path(path)
         }
         PublishError::NotLive { .. }
         | PublishError::ForeignTable { .. }
-        | PublishError::CommitEnded { .. } => Exception::new("UsageError"),
+        | PublishError::CommitEnded { .. }
+        | PublishError::TaskReport(_)
+        | PublishError::TasksOverlap { .. }
+        | PublishError::WrongFamily { .. } => Exception::new("UsageError"),
+        PublishError::NotClaimed { .. } => Exception::new("ConflictError"),
         PublishError::UnknownBlob { .. } => Exception::new("CorruptionError"),
         PublishError::NumbersExhausted { directory } => {
             Exception::new("LimitError").path(directory)
@@ -276,7 +282,11 @@ fn of_store(error: &StoreError) -> Exception {
         StoreError::BadUrl { .. } => Exception::new("UsageError"),
         StoreError::Request { object, .. } => Exception::new("RemoteError").file(object),
         StoreError::Missing { object } => Exception::new("NotFoundError").file(object),
-        StoreError::NoCommit { place } => Exception::new("NotFoundError").file(place),
+        StoreError::NoCommit { place } | StoreError::NoBucket { place } => {
+            Exception::new("NotFoundError").file(place)
+        }
+        StoreError::NoListing { place, .. } => Exception::new("RemoteError").file(place),
+        StoreError::NoConditions { object } => Exception::new("UnsupportedError").file(object),
         StoreError::WrongChecksum { object, block, .. }
         | StoreError::WrongBytes { object, block } => {
             Exception { block: *block, ..Exception::new("CorruptionError").file(object) }
@@ -292,9 +302,15 @@ fn of_store(error: &StoreError) -> Exception {
         StoreError::Taken { object }
         | StoreError::Changed { object }
         | StoreError::Claimed { object, .. }
-        | StoreError::Unknown { object } => Exception::new("ConflictError").file(object),
+        | StoreError::Unknown { object }
+        | StoreError::Doubtful { object, .. } => Exception::new("ConflictError").file(object),
         StoreError::ShardInBucket { place }
         | StoreError::SourceIsShard { place, .. }
+        | StoreError::HoldsShard { place, .. }
+        | StoreError::HoldsAll { place }
+        | StoreError::NotAFragment { place, .. }
+        | StoreError::FragmentTwice { place }
+        | StoreError::FragmentsOverlap { place, .. }
         | StoreError::ReadOnly { place } => Exception::new("UsageError").file(place),
         StoreError::ShardOutgrown { object } => Exception::new("UsageError").file(object),
         StoreError::NumbersExhausted { place } => Exception::new("LimitError").file(place),

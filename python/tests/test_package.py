@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 import sysconfig
@@ -103,6 +104,21 @@ def test_fronts_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(block.strip().splitlines()) <= 10
     monkeypatch.chdir(tmp_path)
     exec(block, {})
+
+
+def test_errors_of_the_crates_have_exceptions_of_their_own() -> None:
+    """Only what cannot happen is an InternalError."""
+    internal = {"Internal", "HandleLost", "HandlesOpen", "Failed"}
+    source = (ROOT / "src" / "errors.rs").read_text()
+    public = "".join(path.read_text() for path in (ROOT.parent / "docs" / "api").glob("*.txt"))
+    kinds = {"StoreError", "PublishError", "ReadError", "MergeError", "BulkError", "WriteError"}
+    found = re.findall(r"^pub [a-z_:]+::([A-Za-z]+)::([A-Z][A-Za-z]*)\b(?!::)", public, re.MULTILINE)
+    variants = {(kind, name) for kind, name in found if kind in kinds and name not in internal}
+    assert {kind for kind, _ in variants} == kinds
+    missing = {f"{kind}::{name}" for kind, name in variants} - set(
+        re.findall(r"\b[A-Z][A-Za-z]*Error::[A-Z][A-Za-z]*", source)
+    )
+    assert not missing
 
 
 def test_the_page_on_operations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
