@@ -97,8 +97,8 @@ impl Replica {
             Some(_) => None,
             None => Some(marker_of(&*file_system, directory)?),
         };
-        // A mirror that is killed and started again and again would fill the disk. The lock is held,
-        // so nobody writes them.
+        // A mirror that is killed and started again and again would fill the disk. The lock is
+        // held, so nobody writes them.
         let names = list(&*file_system, directory)?;
         for name in names.iter().filter(|name| is_temporary(name)) {
             remove_file(&*file_system, &directory.join(name))?;
