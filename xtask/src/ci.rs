@@ -57,6 +57,9 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
         gate("fuzz", &optimized("xtask fuzz --stable-only --executions 20000 --seconds 2")),
         // The wheel, in an environment that it makes itself, or NOT RUN.
         gate("python", "python/check"),
+        // One job on a cluster of Spark, with the wheel that was just built, or NOT RUN. Its other
+        // tests take minutes: `python/spark/check` runs them all.
+        gate("Spark", "python/spark/check -k survives_a_failed_task"),
         gate("docs", "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features"),
         // With what the gate "docs" has compiled.
         gate("public API", &optimized("xtask api")),
