@@ -8,7 +8,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use sst_reader::ReadError;
 
 use crate::arrow_array::Cells;
-use crate::errors::Error;
+use crate::errors::{Error, text_of};
 use crate::walk::Walk;
 
 /// Bytes of keys and values after which a batch ends, so that its offsets fit into 32 bits.
@@ -176,7 +176,8 @@ impl Iterator for EntryBatches {
 
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.next_batch().transpose()?;
-        Some(batch.map_err(|error| ArrowError::ExternalError(Box::new(error))))
+        // A consumer in another library shows this text alone, without the causes of an error.
+        Some(batch.map_err(|error| ArrowError::ExternalError(text_of(&error).into())))
     }
 }
 

@@ -75,7 +75,7 @@ impl Error {
 }
 
 /// The text of an error and of its causes, as `sst` prints them.
-fn text_of(error: &dyn std::error::Error) -> String {
+pub(crate) fn text_of(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -170,6 +170,17 @@ def test_a_scan_of_bytes_that_are_no_text(path: Path) -> None:
     assert pa.table(db.scan()).to_pylist() == [{"key": b"\xff", "value": b"\xfe"}]
 
 
+def test_a_scan_of_damage_tells_its_cause(path: Path) -> None:
+    """The library that takes the stream shows one text, without the causes of the error."""
+    sst_files.load(path, {f"key {number}": "value" for number in range(100)}, compression="none")
+    (table,) = path.glob("*.sst")
+    content = bytearray(table.read_bytes())
+    content[20] ^= 1
+    table.write_bytes(content)
+    with pytest.raises(pa.ArrowInvalid, match="checksum"):
+        pa.table(sst_files.open(path).scan())
+
+
 def test_arrays_of_numpy(path: Path) -> None:
     keys = [b"abc", b"de", b"abcdefgh"]
     sst_files.load(path, [(key, key.upper()) for key in keys])
