@@ -1,6 +1,6 @@
 //! A commit to a bucket.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sst_format::content_digest::{ContentDigest, FamilyCertificate};
 use sst_format::file_name::{FileKind, FileName};
@@ -28,6 +28,8 @@ pub struct ObjectCommit<'p> {
     pub(super) publisher: &'p mut ObjectPublisher,
     pub(super) change: FamilyChange,
     pub(super) tables: Vec<(SequenceNumber, SstMeta)>,
+    /// The numbers of the tables.
+    pub(super) numbers: BTreeSet<SequenceNumber>,
     /// The blobs of each table.
     blobs: Vec<Vec<BlobNumber>>,
     pub(super) made_blobs: BTreeMap<BlobNumber, BlobRecord>,
@@ -60,6 +62,7 @@ impl<'p> ObjectCommit<'p> {
             publisher,
             change: FamilyChange::new(family),
             tables: Vec::new(),
+            numbers: BTreeSet::new(),
             blobs: Vec::new(),
             made_blobs: BTreeMap::new(),
             #[cfg(feature = "read")]
@@ -118,6 +121,7 @@ impl<'p> ObjectCommit<'p> {
         meta: SstMeta,
         blobs: Vec<BlobNumber>,
     ) {
+        self.numbers.insert(sequence);
         self.tables.push((sequence, meta));
         self.blobs.push(blobs);
     }
@@ -222,12 +226,13 @@ impl<'p> ObjectCommit<'p> {
             let sequence = metas.newest;
             let done = ObjectCommitInfo { commit: sequence, rebased, certificates };
             self.publisher.numbers.check().await?;
-            self.tasks.check(&self.publisher.store).await?;
+            let parallel = self.publisher.options.parallel.max(1);
+            self.tasks.check(&self.publisher.store, parallel).await?;
             monitor.check()?;
             let is_doubtful = match self.publisher.replace_current(sequence).await? {
                 Swap::Done => {
                     self.publisher.refresh().await?;
-                    self.tasks.release(&self.publisher.store).await;
+                    self.tasks.release(&self.publisher.store, parallel).await;
                     return Ok(done);
                 }
                 Swap::Lost { is_doubtful } => is_doubtful,

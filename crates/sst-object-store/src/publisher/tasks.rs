@@ -1,7 +1,9 @@
 //! Tables that tasks have written into a bucket under claims become part of a commit.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
 
+use futures_util::future::try_join;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sst_format::SequenceNumber;
 use sst_format::content_digest::ContentDigest;
@@ -9,6 +11,7 @@ use sst_format::file_name::{FileKind, FileName};
 use sst_writer::PublishError;
 use sst_writer::publish::{FragmentOverlap, JobId, TaskReport};
 
+use super::added_tasks::check_claim;
 use super::{ObjectCommit, ObjectPublisher};
 use crate::claims::{Claim, FoundClaim, NumberBlock, Owner};
 use crate::commit::{numbered_files, older_commits};
@@ -35,19 +38,19 @@ impl ObjectCommit<'_> {
         overlap: FragmentOverlap,
     ) -> Result<(), StoreError> {
         report.check(self.change.family())?;
-        let known: BTreeSet<_> = self.tables.iter().map(|(table, _)| *table).collect();
         let mut tables = report.tables.iter().map(|table| table.sequence);
-        if let Some(table) = tables.find(|table| known.contains(table)) {
+        if let Some(table) = tables.find(|table| self.numbers.contains(table)) {
             return Err(PublishError::ForeignTable { table }.into());
         }
         let overlaps = self.tasks.tables().overlap(report, overlap)?;
         let store = &self.publisher.store;
-        for first in &report.claims {
-            Claim::held_by(store, NumberBlock::of(SequenceNumber(*first)), report.owner).await?;
-        }
         let parallel = self.publisher.options.parallel.max(1);
-        let checks = lens(report).map(|(name, len)| check_len(store, name, len));
-        stream::iter(checks).buffer_unordered(parallel).try_collect::<()>().await?;
+        let blocks = report.claims.iter().map(|first| NumberBlock::of(SequenceNumber(*first)));
+        let claims: Vec<_> = blocks.map(|block| check_claim(store, block, report.owner)).collect();
+        let claims = stream::iter(claims).buffer_unordered(parallel).try_collect::<()>();
+        let lens = lens(report).map(|(name, len)| check_len(store, name, len));
+        let lens = stream::iter(lens).buffer_unordered(parallel).try_collect::<()>();
+        try_join(claims, lens).await?;
         self.tasks.add(report, overlaps);
         self.made_blobs.extend(report.blobs.iter().map(|blob| (blob.number, *blob)));
         for table in &report.tables {
@@ -105,7 +108,10 @@ impl ObjectPublisher {
     /// another attempt once more.
     ///
     /// An attempt that still runs finds [`StoreError::Claimed`] when it finishes. O(objects) in
-    /// requests for lists, one request for each claim, and one for each object that is removed.
+    /// requests for lists, one request for each claim, four for each claim of the job, and one for
+    /// each object that is removed; [`ObjectPublisherOptions::parallel`] of them at once.
+    ///
+    /// [`ObjectPublisherOptions::parallel`]: crate::ObjectPublisherOptions::parallel
     ///
     /// # Errors
     ///
@@ -113,21 +119,12 @@ impl ObjectPublisher {
     /// unknown, so nothing is removed. Garbage collection removes the rest, by its age.
     pub async fn end_job(&mut self, job: JobId) -> Result<(), StoreError> {
         let store = &self.store;
+        let parallel = self.options.parallel.max(1);
         let collector = Owner::Collector(job.new_owner());
-        let is_of_job = |owner| match owner {
-            Owner::Publisher(owner) => JobId::of_owner(owner) == job,
-            Owner::Mirror { .. } | Owner::Collector(_) => false,
-        };
-        let mut claims = Vec::new();
-        for block in NumberBlock::claimed(store).await? {
-            let owner = FoundClaim::read(store, block).await?.and_then(|found| found.owner());
-            if owner.is_some_and(is_of_job) {
-                // In force for every other owner.
-                let grace = std::time::Duration::MAX;
-                let is_free = |owner| std::future::ready(Ok(is_of_job(owner)));
-                claims.push(Claim::take(store, block, collector, grace, is_free).await?);
-            }
-        }
+        let blocks = NumberBlock::claimed(store).await?.into_iter();
+        let taken: Vec<_> = blocks.map(|block| take_of_job(store, block, job, collector)).collect();
+        let taken = stream::iter(taken).buffer_unordered(parallel);
+        let claims: Vec<_> = taken.try_filter_map(|it| ready(Ok(it))).try_collect().await?;
         // A job without claims has no files.
         let Some(lowest) = claims.iter().map(Claim::block).min() else { return Ok(()) };
         let files = numbered_files(store).await?;
@@ -150,20 +147,51 @@ impl ObjectPublisher {
                 }
             }
         }
-        for claim in claims {
-            let of_block = of_blocks.remove(&claim.block());
+        let end = |claim: Claim| {
             // A block without files has nothing to remove.
-            let of_block = of_block.unwrap_or_default();
-            let (needed, left): (Vec<_>, Vec<_>) =
-                of_block.into_iter().partition(|name| named.contains(name));
-            for name in left {
-                store.remove(&name.to_string()).await?;
-            }
-            match needed.is_empty() {
-                true => claim.remove(store).await?,
-                false => claim.release(store).await?,
-            }
-        }
-        Ok(())
+            let of_block = of_blocks.remove(&claim.block()).unwrap_or_default();
+            end_claim(store, claim, of_block, &named)
+        };
+        let ends: Vec<_> = claims.into_iter().map(end).collect();
+        stream::iter(ends).buffer_unordered(parallel).try_collect().await
+    }
+}
+
+/// Takes the claim on a block, if it is of an attempt of a task of a job.
+async fn take_of_job(
+    store: &Store,
+    block: NumberBlock,
+    job: JobId,
+    collector: Owner,
+) -> Result<Option<Claim>, StoreError> {
+    let is_of_job = |owner| match owner {
+        Owner::Publisher(owner) => JobId::of_owner(owner) == job,
+        Owner::Mirror { .. } | Owner::Collector(_) => false,
+    };
+    let owner = FoundClaim::read(store, block).await?.and_then(|found| found.owner());
+    if !owner.is_some_and(is_of_job) {
+        return Ok(None);
+    }
+    // In force for every other owner.
+    let grace = std::time::Duration::MAX;
+    let is_free = |owner| ready(Ok(is_of_job(owner)));
+    Claim::take(store, block, collector, grace, is_free).await.map(Some)
+}
+
+/// Removes the files of a block that no commit names, and ends the claim.
+async fn end_claim(
+    store: &Store,
+    claim: Claim,
+    of_block: Vec<FileName>,
+    named: &BTreeSet<FileName>,
+) -> Result<(), StoreError> {
+    let (needed, left): (Vec<_>, Vec<_>) =
+        of_block.into_iter().partition(|name| named.contains(name));
+    for name in left {
+        store.remove(&name.to_string()).await?;
+    }
+    match needed.is_empty() {
+        true => claim.remove(store).await,
+        false => claim.release(store).await,
     }
 }
