@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sst_format::SequenceNumber;
 use sst_format::del_file::DelFile;
 use sst_format::file_name::{FileKind, FileName};
+use sst_format::{SequenceNumber, planted};
 
 use crate::file::directory::{is_file, list, remove, remove_file};
 use crate::file::file_system::is_temporary;
@@ -101,6 +101,7 @@ impl Replica {
         // held, so nobody writes them.
         let names = list(&*file_system, directory)?;
         for name in names.iter().filter(|name| is_temporary(name)) {
+            planted!("temporaries-stay" => continue);
             remove_file(&*file_system, &directory.join(name))?;
         }
         Ok(Self { directory: directory.into(), file_system, state, marker, lock })
