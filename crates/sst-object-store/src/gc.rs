@@ -1,9 +1,11 @@
 //! The removal of objects that no commit needs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use sst_format::file_name::{CLAIMS_FOLDER, FileKind, FileName};
 use sst_format::meta_head::CommitKind;
 use sst_format::monitor::Monitor;
@@ -13,6 +15,9 @@ use crate::claims::{Claim, FoundClaim, NumberBlock, Owner};
 use crate::commit::{NumberedFiles, older_commits};
 use crate::store::ListedObject;
 use crate::{RemoteCommit, Store, StoreError};
+
+/// Claims that are read at once: there may be one for each task of the last jobs.
+const PARALLEL: usize = 8;
 
 /// Options of [`collect_garbage`]. Start from the default and change single fields.
 #[derive(Clone, Debug)]
@@ -105,20 +110,18 @@ pub async fn collect_garbage(
         return Ok(report);
     }
     // A claim that a killed writer holds would keep others away, whatever files it is about.
-    let mut ownerless = Vec::new();
-    for block in listing.old_claims().filter(|block| !garbage.contains_key(block)) {
-        monitor.check()?;
-        if listing.files_of(block).next().is_none() || FoundClaim::is_held(store, block).await? {
-            ownerless.push(block);
-        }
-    }
-    garbage.extend(ownerless.into_iter().map(|block| (block, Vec::new())));
+    let claims = listing.old_claims().filter(|block| !garbage.contains_key(block));
+    let ended: Vec<_> = claims.map(|block| to_be_ended(store, &listing, block)).collect();
+    let ended = stream::iter(ended).buffer_unordered(PARALLEL).try_filter_map(|it| ready(Ok(it)));
+    let ended: Vec<_> = ended.try_collect().await?;
+    monitor.check()?;
+    garbage.extend(ended.into_iter().map(|block| (block, Vec::new())));
     let (mut claims, owner) = (Vec::new(), Owner::Collector(RandomState::new().hash_one(())));
     garbage = {
         let mut claimed = BTreeMap::new();
         for (block, files) in garbage {
             monitor.check()?;
-            let never = |_| std::future::ready(Ok(false));
+            let never = |_| ready(Ok(false));
             match Claim::take(store, block, owner, options.grace, never).await {
                 Ok(claim) => {
                     claims.push(claim);
@@ -149,6 +152,17 @@ pub async fn collect_garbage(
         }
     }
     Ok(report)
+}
+
+/// The block, if the old claim on it is to be ended: it has no files, or its owner has not
+/// finished.
+async fn to_be_ended(
+    store: &Store,
+    listing: &Listing,
+    block: NumberBlock,
+) -> Result<Option<NumberBlock>, StoreError> {
+    let has_files = listing.files_of(block).next().is_some();
+    Ok((!has_files || FoundClaim::is_held(store, block).await?).then_some(block))
 }
 
 /// The files that may be removed, by the block of their numbers, with their lengths.

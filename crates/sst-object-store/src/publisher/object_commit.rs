@@ -28,7 +28,7 @@ pub struct ObjectCommit<'p> {
     pub(super) publisher: &'p mut ObjectPublisher,
     pub(super) change: FamilyChange,
     pub(super) tables: Vec<(SequenceNumber, SstMeta)>,
-    /// The numbers of the tables.
+    /// The numbers of the tables, which each task that is added is compared with.
     pub(super) numbers: BTreeSet<SequenceNumber>,
     /// The blobs of each table.
     blobs: Vec<Vec<BlobNumber>>,
