@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sst_format::planted;
 
+use super::early_sync::EarlySync;
 use crate::{FileError, FileOperation, FileSystem, NewFile, OsFileSystem, Sink};
 
 /// A file that appears under its name only when it is complete and durable.
@@ -31,6 +32,7 @@ use crate::{FileError, FileOperation, FileSystem, NewFile, OsFileSystem, Sink};
 #[derive(Debug)]
 pub struct AtomicFile {
     file: Box<dyn NewFile>,
+    early_sync: EarlySync,
     path: PathBuf,
     file_system: Arc<dyn FileSystem>,
     /// Whether the caller syncs the directory later.
@@ -94,7 +96,9 @@ impl AtomicFile {
         let file = file_system
             .create_temporary(temporaries)
             .map_err(FileError::at(path, FileOperation::Create))?;
-        Ok(Self { file, path: path.to_owned(), file_system, is_name_synced_later: false })
+        let path = path.to_owned();
+        let early_sync = EarlySync::default();
+        Ok(Self { file, early_sync, path, file_system, is_name_synced_later: false })
     }
 
     /// Leaves it to the caller to make the name durable: one sync of the directory does for all
@@ -116,14 +120,12 @@ impl AtomicFile {
     ///
     /// [`FileError`]. The file must then be dropped.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), FileError> {
+        let bytes = bytes.as_ref();
         // `write_all` goes on after short writes and interruptions.
-        Write::write_all(&mut self.file, bytes.as_ref())
-            .map_err(FileError::at(&self.path, FileOperation::Write))
-    }
-
-    /// Asks the system to start writing out what was written, and does not wait for it.
-    pub(crate) fn start_sync(&mut self) {
-        self.file.start_sync();
+        Write::write_all(&mut self.file, bytes)
+            .map_err(FileError::at(&self.path, FileOperation::Write))?;
+        self.early_sync.after_write(&mut *self.file, bytes.len());
+        Ok(())
     }
 
     /// Makes the content durable, gives the file its final name and makes the name durable.
@@ -173,7 +175,7 @@ impl AtomicFile {
         self,
         rename: impl FnOnce(Box<dyn NewFile>, &Path) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Self { mut file, path, file_system, is_name_synced_later } = self;
+        let Self { mut file, path, file_system, is_name_synced_later, .. } = self;
         let error = |operation| FileError::at(&path, operation);
         planted!("file-sync-skipped", file.sync(), Ok(())).map_err(error(FileOperation::Sync))?;
         rename(file, &path)?;

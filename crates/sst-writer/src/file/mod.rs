@@ -2,6 +2,7 @@
 
 pub(crate) mod atomic_file;
 pub(crate) mod directory;
+pub(crate) mod early_sync;
 pub(crate) mod file_error;
 pub(crate) mod file_system;
 pub(crate) mod os_file_system;

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::early_sync::EarlySync;
 use crate::{FileError, FileOperation, FileSystem, NewFile, Sink};
 
 /// A file that is being written under a temporary name.
@@ -13,6 +14,7 @@ use crate::{FileError, FileOperation, FileSystem, NewFile, Sink};
 pub(crate) struct StagingFile {
     file: Box<dyn NewFile>,
     directory: Arc<Path>,
+    early_sync: EarlySync,
 }
 
 /// A durable file under a temporary name. If it is dropped without a final name, it is removed.
@@ -29,7 +31,7 @@ impl StagingFile {
         let file = file_system
             .create_temporary(&directory)
             .map_err(FileError::at(&directory, FileOperation::Create))?;
-        Ok(Self { file, directory })
+        Ok(Self { file, directory, early_sync: EarlySync::default() })
     }
 }
 
@@ -38,11 +40,13 @@ impl Sink for StagingFile {
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         io::Write::write_all(&mut self.file, bytes)
-            .map_err(|error| FileError::at(&self.directory, FileOperation::Write)(error).into())
+            .map_err(FileError::at(&self.directory, FileOperation::Write))?;
+        self.early_sync.after_write(&mut *self.file, bytes.len());
+        Ok(())
     }
 
     fn finish(self) -> io::Result<StagedFile> {
-        let Self { mut file, directory } = self;
+        let Self { mut file, directory, .. } = self;
         let error = FileError::at(&directory, FileOperation::Sync);
         file.sync().map_err(|cause| io::Error::from(error(cause)))?;
         // Closed because a load may have more of these files than a process may have open.

@@ -347,18 +347,12 @@ impl Replica {
 #[must_use = "a file that is not finished is removed"]
 pub struct ReplicaFile {
     file: AtomicFile,
-    /// Bytes that the system was not asked to write out yet.
-    waiting: u64,
 }
-
-/// Bytes of a file after which the system is asked to write them out, so that a device works while
-/// the rest is received.
-const SYNC_LEN: u64 = 4 << 20;
 
 impl ReplicaFile {
     /// A file whose name is made durable by a sync of the directory.
     pub(crate) fn new(file: AtomicFile) -> Self {
-        Self { file: file.name_synced_later(), waiting: 0 }
+        Self { file: file.name_synced_later() }
     }
 
     /// Appends bytes. There is no buffer: write large pieces.
@@ -367,14 +361,7 @@ impl ReplicaFile {
     ///
     /// [`PublishError::File`]. The file must then be dropped.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), PublishError> {
-        let bytes = bytes.as_ref();
-        self.file.write(bytes)?;
-        self.waiting += bytes.len() as u64;
-        if self.waiting >= SYNC_LEN {
-            self.file.start_sync();
-            self.waiting = 0;
-        }
-        Ok(())
+        Ok(self.file.write(bytes)?)
     }
 
     /// Makes the content durable, and gives the file its name. The name becomes durable in

@@ -11,6 +11,8 @@ mod defects;
 #[cfg(test)]
 mod descriptions;
 #[cfg(test)]
+mod early_sync;
+#[cfg(test)]
 mod filter;
 #[cfg(test)]
 mod filter_of_len;

@@ -1,7 +1,7 @@
 //! A file system that tests look into.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,11 +9,13 @@ use std::time::SystemTime;
 
 use sst_writer::file::{FileSystem, Lock, NewFile, OsFileSystem, StoredFile};
 
-/// The file system of the operating system, which counts the bytes that are read from meta files,
-/// syncs no directories, and may have no locks of directories, as NFS and Windows.
+/// The file system of the operating system, which counts the bytes that are read from meta files
+/// and the syncs that are started early, syncs no directories, and may have no locks of
+/// directories, as NFS and Windows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TestFileSystem {
     pub(crate) read_of_metas: Arc<AtomicU64>,
+    pub(crate) started_syncs: Arc<AtomicU64>,
     pub(crate) has_no_directory_locks: bool,
 }
 
@@ -21,6 +23,50 @@ pub(crate) struct TestFileSystem {
 struct CountedFile {
     file: Box<dyn StoredFile>,
     read: Arc<AtomicU64>,
+}
+
+/// A file that is being written.
+#[derive(Debug)]
+struct WrittenFile {
+    inner: Box<dyn NewFile>,
+    started_syncs: Arc<AtomicU64>,
+}
+
+impl Write for WrittenFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.inner.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl NewFile for WrittenFile {
+    fn start_sync(&mut self) {
+        self.started_syncs.fetch_add(1, Ordering::Relaxed);
+        self.inner.start_sync();
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.inner.sync()
+    }
+
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.inner.read_exact_at(bytes, offset)
+    }
+
+    fn close(&mut self) {
+        self.inner.close();
+    }
+
+    fn persist_new(self: Box<Self>, path: &Path) -> io::Result<()> {
+        self.inner.persist_new(path)
+    }
+
+    fn replace(self: Box<Self>, path: &Path) -> io::Result<()> {
+        self.inner.replace(path)
+    }
 }
 
 impl TestFileSystem {
@@ -44,7 +90,8 @@ impl StoredFile for CountedFile {
 
 impl FileSystem for TestFileSystem {
     fn create_temporary(&self, directory: &Path) -> io::Result<Box<dyn NewFile>> {
-        OsFileSystem.create_temporary(directory)
+        let inner = OsFileSystem.create_temporary(directory)?;
+        Ok(Box::new(WrittenFile { inner, started_syncs: Arc::clone(&self.started_syncs) }))
     }
     fn create_directory(&self, directory: &Path) -> io::Result<()> {
         OsFileSystem.create_directory(directory)
