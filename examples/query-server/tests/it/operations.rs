@@ -87,7 +87,7 @@ fn has_curl() -> bool {
 fn the_page_shows_what_happens() {
     let page = include_str!("../../../../docs/OPERATIONS.md");
     let scratch = tempfile::tempdir().unwrap();
-    let programs = [build("sst-cli"), build("sst-ingest")];
+    let programs = [build("sst"), build("sst-ingest")];
     let folders = programs.iter().map(|program| program.parent().unwrap().to_owned());
     let path = std::env::var_os("PATH").unwrap();
     let mut sessions = Sessions {

@@ -14,26 +14,28 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Builds a program of the workspace in the profile of this test. The programs are not dependencies
 /// of this package, since they depend on the writer, which this side must not.
-pub(crate) fn build(package: &str) -> PathBuf {
-    let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--package", package, "--bins", "--message-format", "json"]);
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
-    let output = build.stderr(Stdio::inherit()).output().unwrap();
-    assert!(output.status.success());
-    let messages = String::from_utf8(output.stdout).unwrap();
-    let mut executables = messages.lines().filter_map(|line| {
-        let message: Value = serde_json::from_str(line).ok()?;
-        message["executable"].as_str().map(PathBuf::from)
+pub(crate) fn build(program: &str) -> PathBuf {
+    static PROGRAMS: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    let programs = PROGRAMS.get_or_init(|| {
+        let mut build = Command::new(env!("CARGO"));
+        // With the features that `cargo test --workspace` has compiled the libraries with: those
+        // of all packages, and, because of the examples, of what tests depend on.
+        build.args(["build", "--quiet", "--workspace", "--bin", "sst", "--bin", "sst-ingest"]);
+        build.args(["--examples", "--message-format", "json"]);
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        let output = build.stderr(Stdio::inherit()).output().unwrap();
+        assert!(output.status.success());
+        let messages = String::from_utf8(output.stdout).unwrap();
+        let executables = messages.lines().filter_map(|line| {
+            let message: Value = serde_json::from_str(line).ok()?;
+            message["executable"].as_str().map(PathBuf::from)
+        });
+        executables.collect()
     });
-    executables.next_back().unwrap()
-}
-
-/// The ingest program.
-fn ingest_program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| build("sst-ingest"))
+    let is_it = |path: &&PathBuf| path.file_stem().is_some_and(|stem| stem == program);
+    programs.iter().find(is_it).unwrap().clone()
 }
 
 /// A process that prints lines of JSON to its standard output.
@@ -60,7 +62,7 @@ impl Process {
 
     /// Starts the ingest side, which reads batches from this process.
     pub(crate) fn ingest(directory: &Path, mode: &str) -> Self {
-        let mut command = Command::new(ingest_program());
+        let mut command = Command::new(build("sst-ingest"));
         command.args(["-", "--batches", "--no-header", "--mode", mode]).arg(directory);
         Self::start(&mut command)
     }

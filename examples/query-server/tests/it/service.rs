@@ -348,7 +348,7 @@ fn keys_of_other_shards_are_misdirected() {
     ingest.write(&format!("{rows}\n"));
     ingest.wait_for(|line| line["commit"].as_u64());
     assert!(ingest.end().success());
-    let mut pull = std::process::Command::new(build("sst-cli"));
+    let mut pull = std::process::Command::new(build("sst"));
     pull.arg("pull").arg(&directory).arg(&shard).args(["--shard", "0/2", "--quiet"]);
     assert!(pull.status().unwrap().success());
     let server = Process::server(&shard);
