@@ -207,7 +207,11 @@ impl Pass<'_> {
             self.damage(index_block, error);
         }
         let damaged_before = self.report.damage.len();
-        for (i, block) in index.blocks().enumerate() {
+        let key_blocks: Vec<_> = index.blocks().collect();
+        let mut asked = 0;
+        for (i, &block) in key_blocks.iter().enumerate() {
+            let next = key_blocks.get(i..).unwrap_or_default();
+            self.table.blocks().prefetch_together(next.iter().copied(), &mut asked);
             self.claim(block, BlockRole::Keys, index_block);
             let is_intact =
                 self.payload_lens.get(usize::from(block.0)).is_some_and(Option::is_some);

@@ -104,6 +104,11 @@ impl Piece {
         }
     }
 
+    /// Whether it had to make room, or its error was told.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(*locked(&self.state), State::Gone)
+    }
+
     /// Its bytes, which are waited for; `None` if they are gone.
     ///
     /// # Errors

@@ -116,6 +116,8 @@ impl RangedFile for StoredObject {
 
     fn prefetch(&self, range: Range<u64>) {
         let range = range.start..range.end.min(self.end_start());
+        // Pieces that had to make room are asked for again.
+        locked(&self.pieces).retain(|piece| !piece.is_gone());
         if range.is_empty() || self.piece_of(range.start).is_some() {
             return;
         }

@@ -128,9 +128,14 @@ impl FaultyStore {
         Uploads { open: started - completed - aborted, completed, aborted }
     }
 
+    /// The requests so far.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.count.load(Ordering::SeqCst)
+    }
+
     /// Whether there was a request that failed.
     pub(crate) fn has_failed(&self) -> bool {
-        self.requests.count.load(Ordering::SeqCst) > self.requests.failing
+        self.requests() > self.requests.failing
     }
 }
 

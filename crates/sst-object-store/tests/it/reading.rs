@@ -196,6 +196,29 @@ async fn an_object_that_changes_while_it_is_open_is_an_error() {
     .await;
 }
 
+/// A bucket answers each request after some 20 ms, however short the range is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_is_verified_and_inspected_by_few_requests() {
+    let (objects, _, keys) = large_table().await;
+    let counting = Arc::new(FaultyStore::new(objects, usize::MAX, Fault::Before));
+    let store = store_on(Arc::<FaultyStore>::clone(&counting));
+    blocking(move || {
+        let options = options(&store);
+        let catalog = Catalog::read_with(store.name(), &options).unwrap();
+        let open = || catalog.open_table(&catalog.tables[0], &options).unwrap();
+        let (table, before) = (open(), counting.requests());
+        let report = table.verify(&Monitor::default()).unwrap();
+        assert!(report.is_intact() && report.entries == keys.len() as u64, "{report:?}");
+        let verified = counting.requests() - before;
+        let (table, before) = (open(), counting.requests());
+        let info = table.inspect().unwrap();
+        assert!(info.blocks.len() > 200, "{}", info.blocks.len());
+        let inspected = counting.requests() - before;
+        assert!(verified < 20 && inspected < 5, "{verified} {inspected}");
+    })
+    .await;
+}
+
 /// Every request that fails in every way: the entries, or an error, and no others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_of_a_store_that_fails_has_the_entries_or_an_error() {

@@ -35,6 +35,11 @@ thread_local! {
 const FIRST_WINDOW: usize = 64 << 10;
 const LARGEST_WINDOW: usize = 512 << 10;
 
+/// Highest number of bytes that one request of a walk over some blocks of an object asks for, and
+/// of bytes between two of these blocks that it asks for as well.
+const LARGEST_SPAN: usize = 4 << 20;
+const LARGEST_GAP: usize = 256 << 10;
+
 /// How far a scan of a table has asked for bytes.
 #[derive(Debug)]
 pub(crate) struct ReadAhead {
@@ -82,19 +87,48 @@ impl Blocks {
     /// Brings `block`, which a scan is about to read, and the blocks in front of it into memory,
     /// and asks for those behind it.
     pub(crate) fn prefetch_ahead(&self, block: BlockIndex, ahead: &mut ReadAhead) {
-        // The read that follows reports a block that is not there.
-        let Some(range) = self.byte_range(block) else { return };
-        if let Some(map) = self.random_map() {
-            let is_missing = || !self.is_verified(block) || touch_waits(map, range.start);
-            if let Some(range) = ahead.step(range.end, map.as_slice().len(), is_missing) {
-                map.prefetch_pages(range);
-            }
-        } else if let Some(len) = self.stored_len()
+        self.prefetch_mapped_ahead(block, ahead);
+        if let (Some(len), Some(range)) = (self.stored_len(), self.byte_range(block))
             // Nothing of an object in a store is in memory.
             && let Some(range) = ahead.step(range.end, len, || true)
         {
             self.prefetch_bytes(range);
         }
+    }
+
+    /// [`Blocks::prefetch_ahead`], unless the file is an object in a store.
+    pub(crate) fn prefetch_mapped_ahead(&self, block: BlockIndex, ahead: &mut ReadAhead) {
+        // The read that follows reports a block that is not there.
+        let (Some(map), Some(range)) = (self.random_map(), self.byte_range(block)) else { return };
+        let is_missing = || !self.is_verified(block) || touch_waits(map, range.start);
+        if let Some(range) = ahead.step(range.end, map.as_slice().len(), is_missing) {
+            map.prefetch_pages(range);
+        }
+    }
+
+    /// Of an object in a store, asks by one request for those of `next` that lie together: blocks
+    /// that a walk is about to read in this order, such as key blocks with value blocks between
+    /// them. `asked` is where the last request of the walk ended, 0 at first.
+    pub(crate) fn prefetch_together(
+        &self,
+        next: impl IntoIterator<Item = BlockIndex>,
+        asked: &mut usize,
+    ) {
+        if self.stored_len().is_none() {
+            return;
+        }
+        // The read that follows reports a block that is not there.
+        let mut ranges = next.into_iter().map_while(|block| self.byte_range(block));
+        let Some(mut span) = ranges.next().filter(|first| first.end > *asked) else { return };
+        for range in ranges {
+            let is_near = (span.end..=span.end + LARGEST_GAP).contains(&range.start);
+            if !is_near || range.end - span.start > LARGEST_SPAN {
+                break;
+            }
+            span.end = range.end;
+        }
+        *asked = span.end;
+        self.prefetch_bytes(span);
     }
 
     /// Brings a block that a lookup is about to read into memory, or starts to.

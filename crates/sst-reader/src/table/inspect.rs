@@ -107,11 +107,14 @@ impl StaticSortedFile {
         let index = self.blocks().index_block();
         self.assign(&mut info, index, BlockRole::Index)?;
         let mut ahead = ReadAhead::behind(self.blocks(), None);
+        let mut asked = 0;
         for i in 0..self.key_block_count() {
             // Without such a block, the next line returns the error.
             if let Some(block) = self.key_index().block(i) {
-                self.blocks().prefetch_ahead(block, &mut ahead);
+                self.blocks().prefetch_mapped_ahead(block, &mut ahead);
             }
+            let next = (i..self.key_block_count()).map_while(|i| self.key_index().block(i));
+            self.blocks().prefetch_together(next, &mut asked);
             let (block, payload) = self.key_block_payload(i, Fill::Bypass)?;
             let key_block = self.parse_key_block(block, &payload)?;
             let known = self.assign(&mut info, block, BlockRole::Keys)?;
@@ -159,9 +162,13 @@ impl StaticSortedFile {
     }
 
     fn block_infos(&self) -> Result<Vec<BlockInfo>, ReadError> {
+        let mut asked = 0;
         (0..self.block_count())
             .map(BlockIndex)
             .map(|index| {
+                // In a store, a request for each header would take far longer than all bytes do.
+                let next = (index.0..self.block_count()).map(BlockIndex);
+                self.blocks().prefetch_together(next, &mut asked);
                 let (header, range) = self.blocks().header(index)?;
                 let stored_len = u64::from(range.end - range.start) - BLOCK_HEADER_LEN as u64;
                 let payload_len =
