@@ -121,7 +121,8 @@ impl Blocks {
         let mut ranges = next.into_iter().map_while(|block| self.byte_range(block));
         let Some(mut span) = ranges.next().filter(|first| first.end > *asked) else { return };
         for range in ranges {
-            let is_near = (span.end..=span.end + LARGEST_GAP).contains(&range.start);
+            let gap = range.start.checked_sub(span.end);
+            let is_near = gap.is_some_and(|gap| gap <= LARGEST_GAP);
             if !is_near || range.end - span.start > LARGEST_SPAN {
                 break;
             }
