@@ -50,7 +50,6 @@ fn gates(root: &Path) -> Result<Vec<Gate>, String> {
             "! cargo tree -p sst-cli -e normal | grep -E 'rustls|aws-lc|ring v|openssl|native-tls'",
         ),
         gate("model checker", &optimized("sst-torture --full --only interleavings")),
-        gate("planted bugs", &optimized("sst-torture --full --only 'planted bugs'")),
         gate("instructions", &optimized("xtask instructions")),
         // Each target runs for a short time. libFuzzer's programs take minutes to compile: `cargo
         // xtask fuzz` runs them too.
