@@ -15,7 +15,7 @@ use sst_format::{BlobNumber, BlockIndex, FormatError};
 use self::metas::verify_metas;
 use self::survey::Survey;
 use crate::block::blocks::Fill;
-use crate::block::residency::ReadAhead;
+use crate::block::residency::{ReadAhead, Spans};
 use crate::hash::entry_hash;
 use crate::{
     Access, BlockRole, Cancelled, Catalog, Corruption, FileLabel, Monitor, Phase, Progress,
@@ -207,11 +207,13 @@ impl Pass<'_> {
             self.damage(index_block, error);
         }
         let damaged_before = self.report.damage.len();
-        let key_blocks: Vec<_> = index.blocks().collect();
-        let mut asked = 0;
-        for (i, &block) in key_blocks.iter().enumerate() {
-            let next = key_blocks.get(i..).unwrap_or_default();
-            self.table.blocks().prefetch_together(next.iter().copied(), &mut asked);
+        let table = self.table;
+        let blocks = table.blocks();
+        // Each read that follows reports a block that is not there.
+        let ranges = index.blocks().map_while(|block| blocks.byte_range(block));
+        let mut spans = Spans::new(ranges);
+        for (i, block) in index.blocks().enumerate() {
+            blocks.prefetch_spans(&mut spans);
             self.claim(block, BlockRole::Keys, index_block);
             let is_intact =
                 self.payload_lens.get(usize::from(block.0)).is_some_and(Option::is_some);

@@ -327,7 +327,7 @@ impl Blocks {
     }
 
     /// The bytes of a block in the file, header included; `None` if there is no such block.
-    pub(super) fn byte_range(&self, block: BlockIndex) -> Option<Range<usize>> {
+    pub(crate) fn byte_range(&self, block: BlockIndex) -> Option<Range<usize>> {
         self.directory.range(block).map(|range| range.start as usize..range.end as usize)
     }
 

@@ -13,6 +13,7 @@
 
 use std::cell::Cell;
 use std::hint::black_box;
+use std::iter::Peekable;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -35,8 +36,8 @@ thread_local! {
 const FIRST_WINDOW: usize = 64 << 10;
 const LARGEST_WINDOW: usize = 512 << 10;
 
-/// Highest number of bytes that one request of a walk over some blocks of an object asks for, and
-/// of bytes between two of these blocks that it asks for as well.
+/// Highest number of bytes that one request of a walk over parts of an object asks for, and of
+/// bytes between two of these parts that it asks for as well.
 const LARGEST_SPAN: usize = 4 << 20;
 const LARGEST_GAP: usize = 256 << 10;
 
@@ -83,12 +84,44 @@ impl ReadAhead {
     }
 }
 
+/// The ranges of bytes that a walk reads of an object, in this order: for example key blocks, with
+/// value blocks between them.
+pub(crate) struct Spans<I: Iterator<Item = Range<usize>>> {
+    ranges: Peekable<I>,
+    /// How many ranges were asked for, and not read yet.
+    asked: usize,
+}
+
+impl<I: Iterator<Item = Range<usize>>> Spans<I> {
+    pub(crate) fn new(ranges: I) -> Self {
+        Self { ranges: ranges.peekable(), asked: 0 }
+    }
+
+    /// The bytes to ask for before the next range is read; `None` if it was asked for already.
+    fn step(&mut self) -> Option<Range<usize>> {
+        if let Some(left) = self.asked.checked_sub(1) {
+            self.asked = left;
+            return None;
+        }
+        let mut span = self.ranges.next()?;
+        while let Some(range) = self.ranges.next_if(|range| {
+            let gap = range.start.checked_sub(span.end);
+            gap.is_some_and(|gap| gap <= LARGEST_GAP) && range.end - span.start <= LARGEST_SPAN
+        }) {
+            span.end = range.end;
+            self.asked += 1;
+        }
+        Some(span)
+    }
+}
+
 impl Blocks {
     /// Brings `block`, which a scan is about to read, and the blocks in front of it into memory,
     /// and asks for those behind it.
     pub(crate) fn prefetch_ahead(&self, block: BlockIndex, ahead: &mut ReadAhead) {
-        self.prefetch_mapped_ahead(block, ahead);
-        if let (Some(len), Some(range)) = (self.stored_len(), self.byte_range(block))
+        let Some(len) = self.stored_len() else { return self.prefetch_mapped_ahead(block, ahead) };
+        // The read that follows reports a block that is not there.
+        if let Some(range) = self.byte_range(block)
             // Nothing of an object in a store is in memory.
             && let Some(range) = ahead.step(range.end, len, || true)
         {
@@ -106,30 +139,14 @@ impl Blocks {
         }
     }
 
-    /// Of an object in a store, asks by one request for those of `next` that lie together: blocks
-    /// that a walk is about to read in this order, such as key blocks with value blocks between
-    /// them. `asked` is where the last request of the walk ended, 0 at first.
-    pub(crate) fn prefetch_together(
-        &self,
-        next: impl IntoIterator<Item = BlockIndex>,
-        asked: &mut usize,
-    ) {
-        if self.stored_len().is_none() {
-            return;
+    /// Of an object in a store, asks by one request for the next ranges of a walk that lie
+    /// together, if they were not asked for yet. Must be called before each range is read.
+    pub(crate) fn prefetch_spans<I: Iterator<Item = Range<usize>>>(&self, spans: &mut Spans<I>) {
+        if self.stored_len().is_some()
+            && let Some(span) = spans.step()
+        {
+            self.prefetch_bytes(span);
         }
-        // The read that follows reports a block that is not there.
-        let mut ranges = next.into_iter().map_while(|block| self.byte_range(block));
-        let Some(mut span) = ranges.next().filter(|first| first.end > *asked) else { return };
-        for range in ranges {
-            let gap = range.start.checked_sub(span.end);
-            let is_near = gap.is_some_and(|gap| gap <= LARGEST_GAP);
-            if !is_near || range.end - span.start > LARGEST_SPAN {
-                break;
-            }
-            span.end = range.end;
-        }
-        *asked = span.end;
-        self.prefetch_bytes(span);
     }
 
     /// Brings a block that a lookup is about to read into memory, or starts to.
@@ -235,5 +252,27 @@ mod tests {
         let mut ahead = ReadAhead::from(0);
         assert_eq!(ahead.step(LEN, LEN, || true), Some(0..LEN));
         assert_eq!(ahead.step(LEN, LEN, || true), None);
+    }
+
+    #[test]
+    fn ranges_that_lie_together_are_asked_for_once() {
+        let far = 3 * BLOCK + LARGEST_GAP;
+        let ranges = [
+            0..BLOCK,
+            // A block between them is asked for, too.
+            2 * BLOCK..3 * BLOCK,
+            far..far + BLOCK,
+            // Too far away.
+            far + BLOCK + LARGEST_GAP + 1..far + 2 * BLOCK + LARGEST_GAP + 1,
+            // Not behind the last one.
+            0..BLOCK,
+            // Too long together.
+            BLOCK..LARGEST_SPAN + 1,
+        ];
+        let mut spans = Spans::new(ranges.clone().into_iter());
+        let asked: Vec<_> = ranges.iter().map(|_| spans.step()).collect();
+        let alone = |i: usize| Some(ranges[i].clone());
+        assert_eq!(asked, [Some(0..far + BLOCK), None, None, alone(3), alone(4), alone(5)]);
+        assert_eq!(spans.step(), None);
     }
 }

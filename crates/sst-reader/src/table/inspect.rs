@@ -1,6 +1,7 @@
 //! The blocks and entries of a table in numbers: for operators, not for lookups.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use sst_format::block::{BLOCK_HEADER_LEN, BlockHeader};
 use sst_format::key_block::KeyBlockKind;
@@ -8,7 +9,7 @@ use sst_format::value_ref::{EntryType, ValueRef};
 use sst_format::{BlockIndex, FormatError};
 
 use crate::block::blocks::Fill;
-use crate::block::residency::ReadAhead;
+use crate::block::residency::{ReadAhead, Spans};
 use crate::block::slice::Slice;
 use crate::error::ReadError;
 use crate::table::static_sorted_file::StaticSortedFile;
@@ -97,7 +98,8 @@ impl TableInfo {
 
 impl StaticSortedFile {
     /// Describes every block and counts entries by type and key length. Reads all key blocks, and
-    /// of the others only the headers.
+    /// of the others only the headers; of an object in a store also what lies between, up to 256
+    /// KiB, so that a request fetches many of them.
     ///
     /// # Errors
     ///
@@ -107,14 +109,15 @@ impl StaticSortedFile {
         let index = self.blocks().index_block();
         self.assign(&mut info, index, BlockRole::Index)?;
         let mut ahead = ReadAhead::behind(self.blocks(), None);
-        let mut asked = 0;
+        let key_blocks = (0..self.key_block_count()).map_while(|i| self.key_index().block(i));
+        let ranges = key_blocks.map_while(|block| self.blocks().byte_range(block));
+        let mut spans = Spans::new(ranges);
         for i in 0..self.key_block_count() {
             // Without such a block, the next line returns the error.
             if let Some(block) = self.key_index().block(i) {
                 self.blocks().prefetch_mapped_ahead(block, &mut ahead);
             }
-            let next = (i..self.key_block_count()).map_while(|i| self.key_index().block(i));
-            self.blocks().prefetch_together(next, &mut asked);
+            self.blocks().prefetch_spans(&mut spans);
             let (block, payload) = self.key_block_payload(i, Fill::Bypass)?;
             let key_block = self.parse_key_block(block, &payload)?;
             let known = self.assign(&mut info, block, BlockRole::Keys)?;
@@ -162,13 +165,15 @@ impl StaticSortedFile {
     }
 
     fn block_infos(&self) -> Result<Vec<BlockInfo>, ReadError> {
-        let mut asked = 0;
-        (0..self.block_count())
-            .map(BlockIndex)
+        let blocks = || (0..self.block_count()).map(BlockIndex);
+        let ranges = blocks().map_while(|block| self.blocks().byte_range(block));
+        let header = |range: Range<usize>| {
+            range.start..range.end.min(range.start.saturating_add(BLOCK_HEADER_LEN))
+        };
+        let mut spans = Spans::new(ranges.map(header));
+        blocks()
             .map(|index| {
-                // In a store, a request for each header would take far longer than all bytes do.
-                let next = (index.0..self.block_count()).map(BlockIndex);
-                self.blocks().prefetch_together(next, &mut asked);
+                self.blocks().prefetch_spans(&mut spans);
                 let (header, range) = self.blocks().header(index)?;
                 let stored_len = u64::from(range.end - range.start) - BLOCK_HEADER_LEN as u64;
                 let payload_len =
