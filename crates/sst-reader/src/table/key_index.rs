@@ -173,24 +173,33 @@ impl KeyIndex {
     /// Where an entry is likely to be.
     #[inline(always)]
     pub(crate) fn estimate(&self, hash: u64) -> Estimate {
-        if let Some((number, low)) = self.near(hash)
-            && let Some(key_block) = self.key_blocks.get(number)
-        {
-            let above = hash.wrapping_sub(low);
-            if let Some(position) = key_block.correction.position(self.precision, above) {
-                return key_block.estimate(number, position, true);
-            }
+        let near = self.near(hash);
+        match near.and_then(|(number, low)| self.corrected(number, hash.wrapping_sub(low))) {
+            Some(estimate) => estimate,
+            None => self.estimate_anyhow(hash),
         }
-        self.estimate_evenly(hash)
     }
 
-    /// As [`KeyIndex::estimate`], in a key block that was not measured, as if its hashes were
-    /// spread evenly.
+    /// The estimate of a hash that lies so far above the lowest one of key block number `number`.
+    /// `None` if that block was not measured.
+    #[inline(always)]
+    fn corrected(&self, number: usize, above: u64) -> Option<Estimate> {
+        let key_block = self.key_blocks.get(number)?;
+        let position = key_block.correction.position(self.precision, above)?;
+        Some(key_block.estimate(number, position, true))
+    }
+
+    /// As [`KeyIndex::estimate`], in a key block that is not near the one where it would be if
+    /// hashes were spread evenly, or was not measured: then as if those in it were.
     #[cold]
     #[inline(never)]
-    fn estimate_evenly(&self, hash: u64) -> Estimate {
+    fn estimate_anyhow(&self, hash: u64) -> Estimate {
         let number = self.key_block_of(hash);
-        let position = self.precision.fraction(self.bounds_of(number), hash);
+        let bounds = self.bounds_of(number);
+        if let Some(estimate) = self.corrected(number, hash.wrapping_sub(bounds.low)) {
+            return estimate;
+        }
+        let position = self.precision.fraction(bounds, hash);
         let key_block = self.key_blocks.get(number);
         debug_assert!(key_block.is_some(), "the index has a block for each of its numbers");
         match key_block {
@@ -309,15 +318,20 @@ mod tests {
 
     use super::*;
 
-    /// Looks for every first hash and its neighbours, against a plain search.
-    fn check(firsts: &[u64], bounds: HashBounds) {
+    /// Key blocks that start with these hashes, behind a first one, with a value block each.
+    fn index_of(firsts: &[u64]) -> KeyIndex {
         let mut encoder = IndexBlockEncoder::new();
         encoder.push(0, BlockIndex(0));
         for (i, &first) in firsts.iter().enumerate() {
             encoder.push(first, BlockIndex(u16::try_from(2 * i + 1).unwrap()));
         }
         let payload = encoder.finish().unwrap();
-        let index = KeyIndex::new(&IndexBlock::parse(&payload).unwrap()).unwrap().within(bounds);
+        KeyIndex::new(&IndexBlock::parse(&payload).unwrap()).unwrap()
+    }
+
+    /// Looks for every first hash and its neighbours, against a plain search.
+    fn check(firsts: &[u64], bounds: HashBounds) {
+        let index = index_of(firsts).within(bounds);
         assert_eq!(index.key_block_count(), firsts.len() + 1);
         let around = firsts.iter().flat_map(|&h| [h.saturating_sub(1), h, h.saturating_add(1)]);
         for hash in around.chain([0, u64::MAX]) {
@@ -347,6 +361,24 @@ mod tests {
                 check(&clustered, bounds);
             }
             check(&clustered, HashBounds { low: 3, high: 3 * count });
+        }
+    }
+
+    #[test]
+    fn a_measured_block_is_not_measured_again_wherever_it_lies() {
+        let all = HashBounds { low: 0, high: u64::MAX };
+        // All of them far from where they would be if they were spread evenly.
+        let firsts: Vec<u64> = (1..=1000).map(|i| i << 40).collect();
+        let index = index_of(&firsts).within(all);
+        for number in 0..index.key_block_count() {
+            let hash = index.bounds_of(number).low + 5;
+            assert!(!index.estimate(hash).is_corrected, "{number}");
+            let correction = &index.key_blocks[number].correction;
+            for _ in 0..2 {
+                correction.learn(index.precision, index.bounds_of(number).width(), Some);
+            }
+            let estimate = index.estimate(hash);
+            assert_eq!((estimate.number, estimate.is_corrected), (number, true));
         }
     }
 }
