@@ -1,6 +1,6 @@
 //! The description of one table, with which a reader opens it.
 
-use alloc::vec::Vec;
+use alloc::sync::Arc;
 use core::fmt;
 
 use crate::block::BlockHeader;
@@ -77,8 +77,9 @@ pub(crate) const fn validate_hashes(min_hash: u64, max_hash: u64) -> Result<(), 
 pub struct TableProtection {
     /// Number of entries.
     pub entry_count: u64,
-    /// A copy of the header of every block, in order.
-    pub block_headers: Vec<BlockHeader>,
+    /// A copy of the header of every block, in order. Shared: every reader of the table keeps them,
+    /// 8 bytes for each block.
+    pub block_headers: Arc<[BlockHeader]>,
 }
 
 impl TableProtection {

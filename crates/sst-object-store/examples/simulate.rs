@@ -181,7 +181,7 @@ fn table(i: u64, count: u64) -> SstMeta {
         filter: FilterBytes::new(vec![0; FILTER_LEN]),
         protection: Some(TableProtection {
             entry_count: 1000,
-            block_headers: vec![header; BLOCKS.into()],
+            block_headers: vec![header; BLOCKS.into()].into(),
         }),
     }
 }

@@ -60,7 +60,7 @@ impl RepeatingTable {
         index.push(entries[0].0, BlockIndex(value_blocks));
         parts.extend([Part::raw(payload), Part::raw(index.finish().unwrap())]);
         let bytes = Parts::new(parts).to_bytes();
-        let block_headers: Vec<_> = blocks_of(&bytes)
+        let block_headers = blocks_of(&bytes)
             .into_iter()
             .map(|range| BlockHeader::parse(&bytes[range]).unwrap().0)
             .collect();

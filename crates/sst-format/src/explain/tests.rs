@@ -136,7 +136,7 @@ fn headed_meta_file() -> Vec<u8> {
     let meta = MetaFile::parse(&bytes, crc32).unwrap();
     let section = meta.protection().unwrap();
     let protection = |table: &TableParts| table.description(&bytes).unwrap().protection.unwrap();
-    let headers: Vec<Vec<BlockHeader>> =
+    let headers: Vec<_> =
         meta.described().unwrap().iter().map(|table| protection(table).block_headers).collect();
     let tables: Vec<DescribedTable<'_>> = meta
         .tables()

@@ -92,7 +92,7 @@ fn everything_written_is_read_back() {
         .map(|table| {
             let protection = table.description(&bytes).unwrap().protection.unwrap();
             assert_eq!(protection.entry_count, 77);
-            protection.block_headers
+            protection.block_headers.to_vec()
         })
         .collect();
     assert_eq!(

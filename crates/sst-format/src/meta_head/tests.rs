@@ -147,7 +147,7 @@ fn a_whole_file_says_the_same_as_in_any_other_version() {
     let tables = meta.described().unwrap();
     for ((table, count), entries) in tables.iter().zip([2, 3, 1]).zip([40, 50, 60]) {
         let protection = table.description(&bytes).unwrap().protection.unwrap();
-        assert_eq!(protection.block_headers, HEADERS[..count]);
+        assert_eq!(*protection.block_headers, HEADERS[..count]);
         assert_eq!(protection.entry_count, entries);
     }
     assert_eq!(tables.len(), 3);

@@ -30,10 +30,8 @@ pub(crate) fn encode<'a>(
         out.extend_from_slice(&meta.checksum.to_be_bytes());
     }
     for table in tables {
-        let (entry_count, headers) = table
-            .protection
-            .as_ref()
-            .map_or((0, &[][..]), |p| (p.entry_count, p.block_headers.as_slice()));
+        let (entry_count, headers) =
+            table.protection.as_ref().map_or((0, &[][..]), |p| (p.entry_count, &*p.block_headers));
         if headers.len() != usize::from(table.block_count) {
             let (expected, found) = (u64::from(table.block_count), headers.len() as u64);
             return Err(FormatError::WrongLen { structure: STRUCTURE, expected, found });

@@ -66,7 +66,7 @@ impl Blocks {
         let tail_start = start.saturating_sub(table_len.max(MIN_TAIL_LEN));
         source.prefetch_mapped(tail_start..len);
         let bytes = source.read(&label, None, start..len, &mut buffer)?;
-        let headers = protection.map(|protection| protection.block_headers.as_slice());
+        let headers = protection.map(|protection| &protection.block_headers);
         let directory = OffsetTable::parse(bytes, block_count, len)
             .and_then(|offsets| BlockDirectory::new(&offsets, headers))
             .map_err(|error| ReadError::corrupt(&label, error))?;

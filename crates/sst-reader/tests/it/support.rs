@@ -103,7 +103,7 @@ impl Table {
             file_size: file.len() as u64,
             flags: TableFlags(0),
             filter: FilterBytes::new([]),
-            protection: Some(TableProtection { entry_count, block_headers: headers }),
+            protection: Some(TableProtection { entry_count, block_headers: headers.into() }),
         };
         Self { bytes: file, meta }
     }

@@ -315,7 +315,7 @@ impl<S: Sink> TableBuilder<S> {
             filter,
             protection: Some(TableProtection {
                 entry_count: self.checks.entry_count(),
-                block_headers: written.headers,
+                block_headers: written.headers.into(),
             }),
         };
         let digest = self.digester.map(EntryDigester::finish);

@@ -126,7 +126,7 @@ pub(crate) fn read(file: &[u8], meta: &SstMeta) -> Vec<Row> {
     let blocks = blocks(file, meta.block_count);
     let protection = meta.protection.as_ref().unwrap();
     let headers: Vec<_> = blocks.iter().map(|block| block.header).collect();
-    assert_eq!(headers, protection.block_headers);
+    assert_eq!(headers, &*protection.block_headers);
     let payload = |index: BlockIndex| blocks[usize::from(index.0)].payload.as_slice();
     let index = IndexBlock::parse(&blocks.last().unwrap().payload).unwrap();
     index.validate(meta.block_count).unwrap();

@@ -103,7 +103,7 @@ impl Catalog {
 
 fn describe(dir: &Path, sequence: SequenceNumber, family: u32, meta: &SstMeta) -> CatalogTable {
     let mut headers = Vec::new();
-    for header in meta.protection.iter().flat_map(|known| &known.block_headers) {
+    for header in meta.protection.iter().flat_map(|known| known.block_headers.iter()) {
         header.encode(&mut headers);
     }
     let (checksum, len) = (crc32fast::hash(&headers), headers.len());
