@@ -160,6 +160,14 @@ impl Blocks {
         self.slots.get().and_then(|slots| slots.get(block)).and_then(Slice::of_guard)
     }
 
+    /// [`Blocks::cached`] for a caller that reads byte `at` of it next, which is fetched meanwhile.
+    #[inline]
+    pub(crate) fn cached_at(&self, block: BlockIndex, at: usize) -> Option<Slice<'_>> {
+        let slots = self.slots.get()?;
+        slots.prefetch(block, at);
+        slots.get(block).and_then(Slice::of_guard)
+    }
+
     /// The payload of a block that was verified, if it lies in memory with its file.
     #[inline]
     pub(crate) fn resident_payload(&self, block: BlockIndex) -> Option<Slice<'_>> {

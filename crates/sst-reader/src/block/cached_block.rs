@@ -1,7 +1,8 @@
 //! Uncompressed blocks in memory, and the slots in which a table finds its own.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use arc_swap::{ArcSwapAny, Guard};
 use sst_format::BlockIndex;
@@ -73,6 +74,10 @@ pub(crate) type BlockGuard = Guard<Option<SharedBlock>>;
 /// The place for one block of a table, empty as long as the cache does not hold it.
 struct BlockSlot {
     block: ArcSwapAny<Option<SharedBlock>>,
+    /// Where the block was when it was put here, null where none is. Only memory is fetched by it:
+    /// to borrow the block for that would lock the bus twice, and wait for all that was asked for
+    /// before.
+    address: AtomicPtr<u8>,
     /// Whether the block was used since the cache last thought of dropping it.
     is_used: AtomicBool,
 }
@@ -82,9 +87,13 @@ struct BlockSlot {
 pub(crate) struct BlockSlots(Box<[BlockSlot]>);
 
 impl BlockSlots {
-    /// One empty slot of 16 bytes for each block.
+    /// One empty slot of 24 bytes for each block.
     pub(crate) fn new(block_count: u16) -> Self {
-        let empty = || BlockSlot { block: ArcSwapAny::new(None), is_used: AtomicBool::new(false) };
+        let empty = || BlockSlot {
+            block: ArcSwapAny::new(None),
+            address: AtomicPtr::new(ptr::null_mut()),
+            is_used: AtomicBool::new(false),
+        };
         Self((0..block_count).map(|_| empty()).collect())
     }
 
@@ -115,11 +124,12 @@ impl BlockSlots {
     /// waiting for either.
     #[inline]
     pub(crate) fn prefetch(&self, block: BlockIndex, at: usize) {
-        if let Some(slot) = self.slot(block)
-            && let Some(block) = &*slot.block.load()
-        {
-            prefetch_at(block.as_ptr(), 0);
-            prefetch_at(block.as_ptr(), FIRST_BYTE + at);
+        if let Some(slot) = self.slot(block) {
+            let address = slot.address.load(Ordering::Relaxed);
+            if !address.is_null() {
+                prefetch_at(address, 0);
+                prefetch_at(address, FIRST_BYTE + at);
+            }
         }
     }
 
@@ -131,6 +141,8 @@ impl BlockSlots {
 
     pub(crate) fn set(&self, block: BlockIndex, to: Option<SharedBlock>) {
         if let Some(slot) = self.slot(block) {
+            let address = to.as_ref().map_or(ptr::null(), |block| block.as_ptr());
+            slot.address.store(address.cast::<u8>().cast_mut(), Ordering::Relaxed);
             slot.block.store(to);
         }
     }

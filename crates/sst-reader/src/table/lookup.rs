@@ -381,7 +381,10 @@ impl StaticSortedFile {
         len: u16,
         offset: u32,
     ) -> Result<Slice<'_>, ReadError> {
-        let payload = self.blocks().payload(values, Fill::Cache)?;
+        let payload = match self.blocks().cached_at(values, offset as usize) {
+            Some(payload) => payload,
+            None => self.blocks().payload(values, Fill::Cache)?,
+        };
         payload
             .narrow(|values| small_value(values, len, offset))
             .map_err(|error| self.corrupt(key_block, error))

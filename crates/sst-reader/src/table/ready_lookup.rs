@@ -71,7 +71,10 @@ impl StaticSortedFile {
                 let part = self.blocks().resident_part(block, |it| small_value(it, len, offset));
                 let value = match part {
                     Some(value) => value,
-                    None => self.blocks().cached(block)?.narrow(|it| small_value(it, len, offset)),
+                    None => {
+                        let values = self.blocks().cached_at(block, offset as usize)?;
+                        values.narrow(|it| small_value(it, len, offset))
+                    }
                 };
                 value.map_err(|error| self.corrupt(key_block, error))
             }
