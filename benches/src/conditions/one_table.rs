@@ -23,7 +23,7 @@ const KEY_LEN: usize = 16;
 /// The name of the only table.
 const FILE: &str = "00000001.sst";
 /// Number of lookups that fill the cache, and of those that are measured.
-const LOOKUPS: usize = 20_000;
+const LOOKUPS: usize = 100_000;
 /// Number of times that a table is opened.
 const OPENINGS: usize = 200;
 
@@ -91,8 +91,8 @@ fn measure(
 
     let table = catalog.open_table(table, &options)?;
     let mut random = Random::new(round + 1);
-    let mut keys = || -> Vec<_> { (0..LOOKUPS).map(|_| key(random.below(entries))).collect() };
-    let (warm, measured) = (keys(), keys());
+    let mut keys = |count| -> Vec<_> { (0..count).map(|_| key(random.below(entries))).collect() };
+    let (warm, measured) = (keys(entries), keys(LOOKUPS));
     let get = |keys: &[stores::Key]| -> Result<f64> {
         let start = Counters::now()?;
         let mut bytes = 0;
