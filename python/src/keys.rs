@@ -153,7 +153,14 @@ fn rows_of_bytes(dtype: &Bound<'_, PyAny>, dimensions: usize) -> Result<Option<b
 pub(crate) fn bytes_of_objects<'k>(
     objects: &'k [Bound<'_, PyAny>],
 ) -> Result<Vec<Cow<'k, [u8]>>, Error> {
-    objects.iter().map(bytes_of).collect()
+    let numbered = objects.iter().enumerate();
+    let bytes = numbered.map(|(place, object)| {
+        bytes_of(object).map_err(|error| match error {
+            Error::Type(text) => Error::Type(format!("key {place}: {text}")),
+            other => other,
+        })
+    });
+    bytes.collect()
 }
 
 impl HeldKeys {

@@ -55,10 +55,12 @@ pub(crate) struct LoadReport {
 #[pymethods]
 impl LoadReport {
     fn __repr__(&self) -> String {
-        let Self { commit, records, entries, tables, file_bytes, .. } = self;
+        let Self { commit, records, entries, tables, file_bytes, certificate, .. } = self;
+        let certificate = certificate.as_ref().map(|it| format!(", certificate={}", it.__repr__()));
         format!(
             "LoadReport(commit={commit}, records={records}, entries={entries}, tables={tables}, \
-             file_bytes={file_bytes})"
+             file_bytes={file_bytes}{})",
+            certificate.unwrap_or_default()
         )
     }
 }

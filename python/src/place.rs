@@ -18,11 +18,16 @@ static FILES: LazyLock<Arc<StoreFiles>> = LazyLock::new(|| Arc::new(StoreFiles::
 
 /// A path or URL, from `str` or `os.PathLike`.
 pub(crate) fn path_of(object: &Bound<'_, PyAny>) -> Result<PathBuf, Error> {
-    object.extract().map_err(|error: PyErr| match object.get_type().name() {
+    let path = object.extract().map_err(|error: PyErr| match object.get_type().name() {
         // Half of a surrogate pair, or what its `__fspath__` raises.
         _ if !error.is_instance_of::<PyTypeError>(object.py()) => error.into(),
         Ok(name) => Error::Type(format!("a path or a URL is a str or os.PathLike, not {name}")),
         Err(error) => error.into(),
+    });
+    // To the system it would be the working directory in one call and nothing in another.
+    path.and_then(|path: PathBuf| match path.as_os_str().is_empty() {
+        true => Err(Error::usage("the path is empty")),
+        false => Ok(path),
     })
 }
 

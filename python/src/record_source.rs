@@ -134,6 +134,7 @@ impl RecordSource {
         key: Option<&Bound<'_, PyAny>>,
         value: Option<&Bound<'_, PyAny>>,
     ) -> Result<Records, Error> {
+        refuse_one_object(data)?;
         let fields = match (key, value) {
             (None, None) => None,
             (Some(key), Some(value)) => Some((key.clone().unbind(), value.clone().unbind())),
@@ -150,6 +151,24 @@ impl RecordSource {
         };
         Ok(Records::Python { iterator: iterator.unbind(), fields })
     }
+}
+
+/// Refuses what are no records, though some of it can be iterated: a text, which most often is the
+/// path of a file, bytes, and anything that holds nothing.
+fn refuse_one_object(data: &Bound<'_, PyAny>) -> Result<(), Error> {
+    let is_text = data.is_instance_of::<PyString>() || data.is_instance_of::<PyBytes>();
+    if is_text || data.hasattr("__fspath__")? {
+        return Err(Error::Type(
+            "the data is a text or a path: load takes records, so read a file first, for example \
+             with pandas.read_csv"
+                .to_owned(),
+        ));
+    }
+    if !data.hasattr("__iter__")? && !data.hasattr("__getitem__")? {
+        let name = data.get_type().name()?;
+        return Err(Error::Type(format!("the data is neither a table nor records, but {name}")));
+    }
+    Ok(())
 }
 
 /// The place of a column with a name or a number.

@@ -32,7 +32,7 @@ impl PyCertificate {
 
 #[pymethods]
 impl PyCertificate {
-    fn __repr__(&self) -> String {
+    pub(crate) fn __repr__(&self) -> String {
         let Self { family, entries, bytes, digest } = self;
         format!("Certificate(family={family}, entries={entries}, bytes={bytes}, digest='{digest}')")
     }

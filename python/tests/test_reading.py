@@ -59,6 +59,9 @@ def test_many_keys_are_looked_up_at_once(fruit: Path) -> None:
     for misuse in ("apple", b"apple"):
         with pytest.raises(TypeError):
             db.get_many(misuse)
+    for wrong in (None, float("nan"), 1.5):
+        with pytest.raises(TypeError, match="^key 1: "):
+            db.get_many(["apple", wrong])  # type: ignore[list-item]
 
 
 def test_a_view_outlives_its_set(fruit: Path, path: Path) -> None:
@@ -202,5 +205,8 @@ def test_paths_that_are_no_sets(tmp_path: Path) -> None:
         assert isinstance(caught.value, sst_files.NotFoundError)
     with pytest.raises(TypeError):
         sst_files.open(7)  # type: ignore[arg-type]
+    for empty in (sst_files.open, sst_files.verify, lambda path: sst_files.load(path, {})):
+        with pytest.raises(sst_files.UsageError, match="empty"):
+            empty("")
     with pytest.raises(sst_files.UsageError):
         sst_files.open("ftp://host/x", cache_dir=tmp_path)

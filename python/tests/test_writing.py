@@ -47,6 +47,11 @@ def test_records_that_are_none(path: Path) -> None:
     for data, expected in misuses:
         with pytest.raises(expected):
             sst_files.load(path, data)
+    # The path of a file would be iterated letter by letter.
+    texts: list[Any] = ["rows.csv", b"rows.csv", Path("rows.csv")]
+    for text in texts:
+        with pytest.raises(TypeError, match="read a file first"):
+            sst_files.load(path, text)
     with pytest.raises(sst_files.UsageError):
         sst_files.load(path, [{"k": 1}], key="k", value="missing")
     nested: list[Any] = [("a", "1"), ("b", ("2", "3"))]
@@ -145,7 +150,9 @@ def test_progress_moves_a_bar(path: Path) -> None:
 
 
 def test_certificates_tell_contents_apart(path: Path, tmp_path: Path) -> None:
-    one = sst_files.load(path, {"a": "1", "b": "2"}, certify=True).certificate
+    report = sst_files.load(path, {"a": "1", "b": "2"}, certify=True)
+    one = report.certificate
+    assert repr(report).endswith(f", certificate={one!r})")
     other = tmp_path / "other"
     sst_files.load(other, {"a": "1"})
     two = sst_files.load(other, {"b": "2"}, mode="append", certify=True).certificate

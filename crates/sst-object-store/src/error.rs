@@ -336,8 +336,18 @@ fn with_causes(error: &object_store::Error) -> String {
         }
         cause = error.source();
     }
+    if CREDENTIAL_SERVICES.iter().any(|service| text.contains(service)) {
+        text.push_str(NO_CREDENTIALS);
+    }
     text
 }
+
+/// Where clients ask for credentials on a machine of a cloud, if the environment has none.
+const CREDENTIAL_SERVICES: [&str; 2] = ["169.254.169.254", "metadata.google.internal"];
+
+/// What their failure means to someone whose machine is of no cloud.
+const NO_CREDENTIALS: &str = "; the environment has no credentials (for S3 AWS_ACCESS_KEY_ID and \
+     AWS_SECRET_ACCESS_KEY), so the service was asked that machines of a cloud have for them";
 
 impl RequestError {
     /// The error. The text of this one has the texts of its causes already, so they are no sources
@@ -450,5 +460,22 @@ impl StoreError {
 
     pub(crate) fn format(object: impl Into<String>, source: FormatError) -> Self {
         Self::Format { object: object.into(), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text_of(cause: &'static str) -> String {
+        let error = object_store::Error::Generic { store: "S3", source: cause.into() };
+        RequestError::from(error).to_string()
+    }
+
+    #[test]
+    fn a_request_for_credentials_tells_that_there_are_none() {
+        let asked = "Error performing PUT http://169.254.169.254/latest/api/token in 1s";
+        assert!(text_of(asked).contains("AWS_ACCESS_KEY_ID"));
+        assert!(!text_of("connection refused").contains("AWS_ACCESS_KEY_ID"));
     }
 }

@@ -73,7 +73,7 @@ impl Place {
             scheme @ ("s3" | "gs" | "az" | "http" | "https") => {
                 bucket(&url, scheme).map(Self::Bucket).map_err(bad)
             }
-            scheme => Err(bad(format!("no store has the scheme {scheme}").into())),
+            scheme => Err(bad(unknown_scheme(scheme).into())),
         }
     }
 
@@ -105,6 +105,17 @@ impl Place {
             directory @ Self::Directory(_) => directory,
         }
     }
+}
+
+/// Why a scheme is refused, with the one that is meant if other programs call a store so.
+fn unknown_scheme(scheme: &str) -> String {
+    let known = match scheme {
+        "s3a" | "s3n" => "s3",
+        "gcs" => "gs",
+        "azure" | "abfs" | "abfss" | "wasb" | "wasbs" => "az",
+        _ => return format!("no store has the scheme {scheme}"),
+    };
+    format!("no store has the scheme {scheme}: here such URLs begin with {known}://")
 }
 
 /// Why a URL with credentials is refused.
@@ -245,6 +256,20 @@ mod tests {
             let error = Place::from_url(url).unwrap_err();
             assert!(matches!(error, StoreError::BadUrl { .. }), "{url}");
         }
+    }
+
+    #[test]
+    fn the_scheme_of_another_program_is_refused_with_the_one_that_is_meant() {
+        let reason = |url| match Place::from_url(url).unwrap_err() {
+            StoreError::BadUrl { source, .. } => source.to_string(),
+            error => panic!("{error:?}"),
+        };
+        for (url, meant) in
+            [("s3a://b/db", "s3://"), ("gcs://b/db", "gs://"), ("abfss://b", "az://")]
+        {
+            assert!(reason(url).ends_with(meant), "{url}");
+        }
+        assert_eq!(reason("ftp://host/x"), "no store has the scheme ftp");
     }
 
     #[test]
