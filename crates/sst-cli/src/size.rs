@@ -153,6 +153,14 @@ pub(crate) fn time(text: &str) -> Result<Duration, &'static str> {
     Ok(Duration::from_millis(millis))
 }
 
+/// A length of time that is waited again and again.
+pub(crate) fn pause(text: &str) -> Result<Duration, &'static str> {
+    match time(text)? {
+        Duration::ZERO => Err("expected a millisecond at least"),
+        time => Ok(time),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +188,8 @@ mod tests {
         for text in ["", "MiB", "-1", "1.", ".5k", "1x", "1 k k", "0x10", "99999999999999999999T"] {
             assert!(bytes(text).is_err(), "{text}");
         }
+        assert_eq!(pause("0.5s"), Ok(Duration::from_millis(500)));
+        assert!(pause("0").is_err() && pause("0.0001").is_err() && bytes_from_one("0").is_err());
         assert_eq!(value_len("3 GiB"), Ok(3 << 30));
         assert!(value_len("4GiB").is_err());
         assert_eq!(memory_budget("1MiB"), Ok(1 << 20));

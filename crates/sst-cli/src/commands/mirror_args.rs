@@ -1,5 +1,7 @@
 //! Arguments of the commands that copy commits.
 
+use std::num::NonZeroUsize;
+
 use clap::Args;
 use serde::Serialize;
 use sst_object_store::{MirrorOptions, MirrorReport, Place, StoreError};
@@ -21,9 +23,9 @@ pub(crate) struct MirrorArgs {
     #[arg(long)]
     repair: bool,
 
-    /// Highest number of files, and of pieces of 8 MiB, that are copied at once
-    #[arg(long, value_name = "COUNT", default_value_t = MirrorOptions::default().parallel)]
-    parallel: usize,
+    /// Highest number of files, and of pieces of 8 MiB, that are copied at once [default: 8]
+    #[arg(long, value_name = "COUNT")]
+    parallel: Option<NonZeroUsize>,
 
     /// Highest number of bytes that are copied in a second, such as 20MiB [default: no limit]
     #[arg(long, value_name = "SIZE", value_parser = size::bytes_from_one)]
@@ -32,10 +34,12 @@ pub(crate) struct MirrorArgs {
 
 impl MirrorArgs {
     pub(crate) fn options(&self) -> MirrorOptions {
-        MirrorOptions::default()
+        let defaults = MirrorOptions::default();
+        let parallel = self.parallel.map_or(defaults.parallel, NonZeroUsize::get);
+        defaults
             .replace(self.replace)
             .repair(self.repair)
-            .parallel(self.parallel)
+            .parallel(parallel)
             .bytes_per_second(self.rate)
     }
 }

@@ -48,7 +48,7 @@ pub(crate) struct PullArgs {
 
     /// Time between two looks at the source: seconds, or with a unit, such as 0.5s
     #[arg(long, value_name = "TIME", default_value = "1s", requires = "follow",
-        value_parser = size::time)]
+        value_parser = size::pause)]
     interval: Duration,
 
     /// Number of earlier generations to keep, for `sst rollback`
