@@ -95,7 +95,10 @@ impl MergeCursor {
     ///
     /// [`MergeError::Read`] or [`MergeError::Unordered`] if an input cannot be read or is damaged;
     /// [`MergeError::DuplicateKey`]. The cursor is then at its end.
-    #[inline]
+    // Always inline, as is all that an entry passes through: a call would return it in memory, in
+    // words, and the caller would copy it 16 bytes at a time, for which a processor waits until the
+    // words are stored (docs/DECISIONS.md, 158).
+    #[inline(always)]
     #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend from itself")]
     pub fn next(&mut self) -> Result<Option<MergedEntry<'_>>, MergeError> {
         if let Err(error) = self.step() {
@@ -159,7 +162,7 @@ impl MergeCursor {
 
     /// The entry that the last [`MergeCursor::next`] gave, once more; `None` before the first and
     /// behind the last one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn current(&mut self) -> Result<Option<MergedEntry<'_>>, MergeError> {
         let Some(KeyState { age, lent, .. }) = self.key else { return Ok(None) };
         let current = self.runs.run_mut(age)?.current()?;

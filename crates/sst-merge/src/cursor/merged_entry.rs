@@ -59,7 +59,7 @@ impl StoredValue<'_> {
 }
 
 impl<'c> MergedEntry<'c> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(current: CurrentEntry<'c>, starts_key: bool) -> Self {
         let (hash, key) = (current.entry.hash, current.entry.key);
         Self { hash, key, starts_key, current }
@@ -71,24 +71,23 @@ impl<'c> MergedEntry<'c> {
     ///
     /// [`MergeError::Read`] if the value's block cannot be read or is damaged;
     /// [`MergeError::BlobWithoutDirectory`].
-    #[inline]
+    #[inline(always)]
     pub fn into_stored(self) -> Result<StoredValue<'c>, MergeError> {
-        let current = self.current;
-        let value = match current.entry.value_ref()? {
+        let value = match self.current.entry.value_ref()? {
             ValueRef::Deleted => EntryValue::Deleted,
             ValueRef::Inline(value) => EntryValue::Inline(value),
-            ValueRef::Small { .. } => match current.entry.into_value()? {
+            ValueRef::Small { .. } => match self.current.entry.into_value()? {
                 ReadValue::Value(value) => EntryValue::Small(value),
                 ReadValue::Deleted | ReadValue::Blob(_) => {
                     return Err(MergeError::internal("a small value has bytes"));
                 }
             },
-            ValueRef::Medium(_) => match current.entry.stored_medium(current.buffer)? {
+            ValueRef::Medium(_) => match self.current.entry.stored_medium(self.current.buffer)? {
                 Some((header, block)) => EntryValue::MediumStored { header, block },
                 None => return Err(MergeError::internal("a medium value has a block")),
             },
             ValueRef::Blob(number) => {
-                let catalog = current.catalog_of(number)?;
+                let catalog = self.current.catalog_of(number)?;
                 return Ok(StoredValue::InBlob { number, catalog });
             }
         };

@@ -68,7 +68,8 @@ impl<T: Target> TableSplitter<T> {
         let stored = entry.into_stored()?;
         let len = key.len() as u64 + stored.table_len();
         let value = self.value(key, stored)?;
-        let new = HashedEntry { hash, key, value };
+        // A copy of it would be read before all of it is written.
+        let new = &HashedEntry { hash, key, value };
         // Saturated, the sum is above every limit.
         let bytes = self.bytes.saturating_add(len);
         let (max_entries, max_bytes) = (self.max_entries, self.max_bytes);

@@ -144,7 +144,7 @@ impl RunCursor {
     }
 
     /// The current entry.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn current(&mut self) -> Result<CurrentEntry<'_>, MergeError> {
         self.run.current()
     }
@@ -169,7 +169,7 @@ impl OpenRun {
     }
 
     /// The current entry.
-    #[inline]
+    #[inline(always)]
     fn current(&mut self) -> Result<CurrentEntry<'_>, MergeError> {
         let Self { table, buffer, origin, .. } = self;
         let entry = table.with_dependent_mut(|_, cursor| cursor.current())?;

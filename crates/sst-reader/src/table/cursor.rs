@@ -225,7 +225,7 @@ impl<'a> Cursor<'a> {
     /// # Errors
     ///
     /// As [`Cursor::next`].
-    #[inline]
+    #[inline(always)]
     pub fn current(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
         match &self.position {
             Some(position) if self.pace.end.is_none() && !self.on_first => {
