@@ -216,10 +216,12 @@ fn skip_key(cursor: &mut MergeCursor, hash: u64, key: &[u8]) -> Result<(), Merge
 }
 
 /// The current entry of a side of which it is known that it has one.
+#[inline(always)]
 fn current(cursor: &mut MergeCursor) -> Result<MergedEntry<'_>, MergeError> {
-    cursor
-        .current()?
-        .ok_or_else(|| MergeError::internal("both sides are on the key that is compared"))
+    match cursor.current()? {
+        Some(entry) => Ok(entry),
+        None => Err(MergeError::internal("both sides are on the key that is compared")),
+    }
 }
 
 fn stored(cursor: &mut MergeCursor) -> Result<StoredValue<'_>, MergeError> {

@@ -111,7 +111,7 @@ impl<'s> LayerCursor<'s> {
 
     /// Lends the entry to which [`LayerCursor::step`] has moved. `None` behind the last hash: no
     /// later table has a lower one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lend_stepped(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
         match &mut self.current {
             Some(cursor) => cursor.lend_stepped(),

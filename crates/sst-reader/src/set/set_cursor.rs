@@ -97,7 +97,7 @@ impl<'a> SetCursor<'a> {
     /// # Errors
     ///
     /// [`ReadError`] if a table cannot be read or is damaged. The cursor is then at its end.
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend from itself")]
     pub fn next(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
         match self.step() {

@@ -80,7 +80,7 @@ impl<'s> TableCursor<'s> {
     }
 
     /// Lends the entry to which [`TableCursor::step_live`] has moved; `None` behind the last hash.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lend_stepped(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
         match self {
             Self::Borrowing(cursor) => cursor.lend_stepped(),

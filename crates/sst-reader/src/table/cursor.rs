@@ -193,7 +193,7 @@ impl<'a> Cursor<'a> {
 
     /// Lends the entry to which [`Cursor::step`] has moved. `None` if it is behind the last hash
     /// that is asked for.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lend_stepped(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
         let Some(position) = &self.position else { return Err(no_position(self.table)) };
         let entry = position.entry(self.table).inspect_err(|_| self.pace.stop(End::OfWalk))?;
