@@ -208,6 +208,7 @@ fn of_publish(error: &PublishError) -> Exception {
             Exception::new("CorruptionError").path(directory)
         }
         PublishError::Format { path, .. }
+        | PublishError::MissingMeta { path }
         | PublishError::BrokenChain { path, .. }
         | PublishError::PartOfCommit { path, .. }
         | PublishError::BadBlob { path, .. }

@@ -167,6 +167,15 @@ def test_a_verification_finds_damage(fruit: Path) -> None:
     assert caught_by_get.value.file == str(table)
 
 
+def test_a_commit_without_its_meta_file_is_damaged_for_readers_and_writers(fruit: Path) -> None:
+    (meta,) = fruit.glob("*.meta")
+    meta.unlink()
+    for use in (sst_files.open, lambda path: sst_files.load(path, {"fig": "blue"}, mode="append")):
+        with pytest.raises(sst_files.CorruptionError) as caught:
+            use(fruit)
+        assert caught.value.file == str(meta)
+
+
 def test_a_closed_set_says_so(fruit: Path) -> None:
     db = sst_files.open(fruit)
     keys = iter(db)

@@ -369,19 +369,11 @@ impl CliError {
             Self::Read(error) => error.is_corruption(),
             Self::Merge(error) => error.is_corruption(),
             Self::Store(error) => error.is_corruption(),
-            Self::Publish(PublishError::Format { source, .. }) => !source.is_unknown_version(),
-            Self::Publish(
-                PublishError::BrokenChain { .. }
-                | PublishError::BadBlob { .. }
-                | PublishError::NotTheListedBlob { .. }
-                | PublishError::NotAsWritten { .. }
-                | PublishError::MissingCurrent { .. },
-            )
-            | Self::NotAnSst(_)
-            | Self::Damaged { .. }
-            | Self::NoCurrent { has_files: true, .. } => true,
-            Self::Publish(_)
-            | Self::Bulk(_)
+            Self::Publish(error) => error.is_corruption(),
+            Self::NotAnSst(_) | Self::Damaged { .. } | Self::NoCurrent { has_files: true, .. } => {
+                true
+            }
+            Self::Bulk(_)
             | Self::Usage(_)
             | Self::Format(_)
             | Self::Key { .. }

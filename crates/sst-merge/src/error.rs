@@ -161,13 +161,8 @@ impl MergeError {
     pub const fn is_corruption(&self) -> bool {
         match self {
             Self::Read(error) => error.is_corruption(),
-            Self::Publish(PublishError::Format { source, .. }) => !source.is_unknown_version(),
-            Self::Unordered { .. }
-            | Self::Content { .. }
-            | Self::NotAsMerged { .. }
-            | Self::Publish(PublishError::BadBlob { .. } | PublishError::NotTheListedBlob { .. }) => {
-                true
-            }
+            Self::Publish(error) => error.is_corruption(),
+            Self::Unordered { .. } | Self::Content { .. } | Self::NotAsMerged { .. } => true,
             Self::DuplicateKey { .. }
             | Self::BlobWithoutDirectory { .. }
             | Self::BlobInLoneTable { .. }
@@ -177,7 +172,6 @@ impl MergeError {
             | Self::FragmentTwice { .. }
             | Self::FragmentsOverlap { .. }
             | Self::OfShard { .. }
-            | Self::Publish(_)
             | Self::Internal(_)
             | Self::Cancelled => false,
         }

@@ -418,9 +418,10 @@ impl StoreError {
             | Self::UnlistedBlob { .. } => true,
             #[cfg(feature = "read")]
             Self::Read(error) => error.is_corruption(),
-            // Errors of the writer have kinds of their own.
             #[cfg(feature = "publish")]
-            Self::Directory(_) | Self::Write(_) => false,
+            Self::Directory(error) => error.is_corruption(),
+            #[cfg(feature = "publish")]
+            Self::Write(_) => false,
             Self::BadUrl { .. }
             | Self::Request { .. }
             | Self::NoBucket { .. }

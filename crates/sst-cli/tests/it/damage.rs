@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::harness::{Scratch, join, names, repository, sst, tables};
+use crate::harness::{Arg, Scratch, join, names, repository, sst, tables};
 
 /// The files of a directory except the lock file, with their content.
 fn files(db: &Path) -> Vec<(String, Vec<u8>)> {
@@ -143,4 +143,26 @@ fn a_stale_directory_is_found() {
     fs::write(old.join("CURRENT"), fs::read(db.join("CURRENT")).unwrap()).unwrap();
     sst(&[&"verify", &old]).expect(2);
     sst(&[&"get", &old, &"a"]).expect_error(2, &["00000004.meta"]);
+}
+
+/// Commands that write say the same as those that read.
+#[test]
+fn a_commit_without_its_meta_file_is_damaged_for_every_command() {
+    let scratch = Scratch::new();
+    let db = scratch.database("db", "a\t1\n");
+    let input = scratch.file("in.tsv", "b\t2\n");
+    fs::remove_file(db.join("00000002.meta")).unwrap();
+    let commands: [&[Arg<'_>]; 6] = [
+        &[&"get", &db, &"a"],
+        &[&"verify", &db],
+        &[&"load", &input, &db],
+        &[&"merge", &"--in-place", &db],
+        &[&"merge", &"--auto", &db],
+        &[&"rollback", &db],
+    ];
+    for command in commands {
+        let run = sst(command).expect(2);
+        let output = String::from_utf8([run.stdout, run.stderr.into()].concat()).unwrap();
+        assert!(output.contains("00000002.meta"), "{output}");
+    }
 }

@@ -73,7 +73,12 @@ impl MetaState {
         sequence: SequenceNumber,
     ) -> Result<Self, PublishError> {
         let path = meta_path(directory, sequence);
-        let file = MetaReader::open(file_system, &path)?;
+        let file = match MetaReader::open(file_system, &path) {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
+                return Err(PublishError::MissingMeta { path });
+            }
+            file => file?,
+        };
         let state = match file.head(sequence)? {
             Some(state) => state,
             None => {

@@ -59,6 +59,12 @@ pub enum PublishError {
         /// The directory.
         directory: PathBuf,
     },
+    /// There is no meta file of this name, which `CURRENT` or a commit lists.
+    #[error("{} is missing, although a commit needs it", path.display())]
+    MissingMeta {
+        /// The meta file.
+        path: PathBuf,
+    },
     /// A file is damaged or of another revision of the format, or was written by a later build
     /// ([`FormatError::is_unknown_version`]).
     #[error("{} {}", path.display(), Suspicion(source))]
@@ -349,6 +355,45 @@ impl From<PublishError> for io::Error {
 }
 
 impl PublishError {
+    /// Whether a file of the directory is damaged or missing: no repetition helps, and nothing may
+    /// be published there before the directory is repaired.
+    #[must_use]
+    pub const fn is_corruption(&self) -> bool {
+        match self {
+            Self::Format { source, .. } => !source.is_unknown_version(),
+            Self::MissingCurrent { .. }
+            | Self::MissingMeta { .. }
+            | Self::BrokenChain { .. }
+            | Self::PartOfCommit { .. }
+            | Self::BadBlob { .. }
+            | Self::NotTheListedBlob { .. }
+            | Self::NotAsWritten { .. } => true,
+            Self::Locked { .. }
+            | Self::LockLost { .. }
+            | Self::Changed { .. }
+            | Self::NoSuchGeneration { .. }
+            | Self::Unprotected { .. }
+            | Self::OfShard { .. }
+            | Self::Needed { .. }
+            | Self::NotLive { .. }
+            | Self::ForeignTable { .. }
+            | Self::CommitEnded { .. }
+            | Self::TaskReport(_)
+            | Self::TaskFile { .. }
+            | Self::TasksOverlap { .. }
+            | Self::WrongFamily { .. }
+            | Self::NotClaimed { .. }
+            | Self::ClaimLost { .. }
+            | Self::UnknownBlob { .. }
+            | Self::NumbersExhausted { .. }
+            | Self::Write(_)
+            | Self::File(_)
+            | Self::Internal(_)
+            | Self::Cancelled
+            | Self::Poisoned { .. } => false,
+        }
+    }
+
     /// The kind of the error among those of the system.
     pub(crate) fn io_kind(&self) -> io::ErrorKind {
         match self {
@@ -362,6 +407,7 @@ impl PublishError {
             }
             Self::Format { .. }
             | Self::MissingCurrent { .. }
+            | Self::MissingMeta { .. }
             | Self::BrokenChain { .. }
             | Self::BadBlob { .. }
             | Self::NotTheListedBlob { .. }

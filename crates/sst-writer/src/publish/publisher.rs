@@ -95,9 +95,9 @@ impl Publisher {
     /// # Errors
     ///
     /// [`PublishError::Locked`] if another publisher has it open. [`PublishError::Unprotected`] if
-    /// the original implementation wrote its newest commit. [`PublishError::Format`] or
-    /// [`PublishError::BrokenChain`] if the newest commit is damaged; then nothing is removed.
-    /// [`PublishError::File`] for an error of the system.
+    /// the original implementation wrote its newest commit. [`PublishError::Format`],
+    /// [`PublishError::MissingMeta`] or [`PublishError::BrokenChain`] if the newest commit is
+    /// damaged; then nothing is removed. [`PublishError::File`] for an error of the system.
     pub fn open(
         directory: impl AsRef<Path>,
         options: PublisherOptions,

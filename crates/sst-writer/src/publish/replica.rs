@@ -214,10 +214,11 @@ impl Replica {
     ///
     /// [`PublishError::BrokenChain`] or [`PublishError::Format`] if the meta files are not those of
     /// the commit, [`PublishError::NotAsWritten`] if a file has another length,
-    /// [`PublishError::File`] if one is missing; [`PublishError::Changed`] or
-    /// [`PublishError::LockLost`] if the directory was changed meanwhile. Readers then still see
-    /// the commit before. If `CURRENT` could not be replaced, or could not be read after that, it
-    /// is unknown which of the two commits is on disk, and the replica is poisoned.
+    /// [`PublishError::MissingMeta`] or [`PublishError::File`] if one is missing;
+    /// [`PublishError::Changed`] or [`PublishError::LockLost`] if the directory was changed
+    /// meanwhile. Readers then still see the commit before. If `CURRENT` could not be replaced, or
+    /// could not be read after that, it is unknown which of the two commits is on disk, and the
+    /// replica is poisoned.
     pub fn publish(&mut self, sequence: SequenceNumber, checksum: u32) -> Result<(), PublishError> {
         self.check_usable()?;
         self.check_unchanged()?;

@@ -234,6 +234,14 @@ fn what_is_gone_cannot_be_gone_back_to() {
     std::fs::remove_file(directory.path().join(format!("{:08}.sst", table.0))).unwrap();
     assert!(publisher.rollback(Some(sequence(second)), &Monitor::default()).is_err());
     assert_eq!(publisher.current(), Some(sequence(third)));
+
+    // One of its meta files is missing.
+    let fourth = commit(&mut publisher, 4, false);
+    let fifth = commit(&mut publisher, 5, true);
+    std::fs::remove_file(directory.path().join(format!("{third:08}.meta"))).unwrap();
+    let gone = publisher.rollback(Some(sequence(fourth)), &Monitor::default()).unwrap_err();
+    assert!(matches!(gone, PublishError::NoSuchGeneration { .. }), "{gone}");
+    assert_eq!(publisher.current(), Some(sequence(fifth)));
 }
 
 fn reopen(publisher: Publisher, options: PublisherOptions) -> Publisher {

@@ -86,10 +86,12 @@ fn damaged_commits_are_refused() {
         fs::write(&file, &damaged).unwrap();
         assert!(matches!(refused(path), PublishError::Format { path, .. } if path == file));
         fs::remove_file(&file).unwrap();
-        assert!(matches!(
-            refused(path),
-            PublishError::File(_) | PublishError::MissingCurrent { .. }
-        ));
+        let missing = refused(path);
+        assert!(missing.is_corruption());
+        match missing {
+            PublishError::MissingMeta { path } => assert_eq!(path, file),
+            missing => assert!(matches!(missing, PublishError::MissingCurrent { .. })),
+        }
         fs::write(&file, &intact).unwrap();
     }
     // A meta file that is intact, but is not the listed one.

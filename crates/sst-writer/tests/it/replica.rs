@@ -116,7 +116,7 @@ fn a_commit_that_is_not_whole_does_not_become_visible() {
     let name = |number, kind| FileName { sequence: SequenceNumber(number), kind };
     let mut received = replica(&copy);
     let missing = received.publish(sequence, checksum).unwrap_err();
-    assert!(matches!(missing, PublishError::File(_)));
+    assert!(matches!(missing, PublishError::MissingMeta { .. }));
     receive(&received, &origin, name(3, FileKind::Meta));
     receive(&received, &origin, name(1, FileKind::Sst));
     let missing = received.publish(sequence, checksum).unwrap_err();
