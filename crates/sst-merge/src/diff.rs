@@ -218,6 +218,7 @@ fn skip_key(cursor: &mut MergeCursor, hash: u64, key: &[u8]) -> Result<(), Merge
 /// The current entry of a side of which it is known that it has one.
 #[inline(always)]
 fn current(cursor: &mut MergeCursor) -> Result<MergedEntry<'_>, MergeError> {
+    // `ok_or_else` would be a call, and copy the entry.
     match cursor.current()? {
         Some(entry) => Ok(entry),
         None => Err(MergeError::internal("both sides are on the key that is compared")),

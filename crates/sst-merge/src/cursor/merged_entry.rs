@@ -73,6 +73,7 @@ impl<'c> MergedEntry<'c> {
     /// [`MergeError::BlobWithoutDirectory`].
     #[inline(always)]
     pub fn into_stored(self) -> Result<StoredValue<'c>, MergeError> {
+        // `self.current` is not moved to a variable of its own: that is a copy, which waits.
         let value = match self.current.entry.value_ref()? {
             ValueRef::Deleted => EntryValue::Deleted,
             ValueRef::Inline(value) => EntryValue::Inline(value),

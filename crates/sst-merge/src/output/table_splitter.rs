@@ -68,7 +68,7 @@ impl<T: Target> TableSplitter<T> {
         let stored = entry.into_stored()?;
         let len = key.len() as u64 + stored.table_len();
         let value = self.value(key, stored)?;
-        // A copy of it would be read before all of it is written.
+        // It is lent: a copy would have to wait until all of its parts are stored.
         let new = &HashedEntry { hash, key, value };
         // Saturated, the sum is above every limit.
         let bytes = self.bytes.saturating_add(len);

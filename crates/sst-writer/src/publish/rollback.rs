@@ -62,6 +62,7 @@ impl Publisher {
                 }
                 Ok(state) => state.files().is_subset(&files).then_some(Ok(state)),
                 Err(PublishError::PartOfCommit { .. }) if to.is_none() => None,
+                // Its files are gone, and no other commit is meant.
                 Err(PublishError::MissingMeta { .. }) if to.is_some() => None,
                 // Whether a damaged commit is a merge, after which the search goes on, is unknown.
                 Err(error) if to.is_some() || is_newest => Some(Err(error)),
